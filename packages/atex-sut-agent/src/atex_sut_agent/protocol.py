@@ -160,10 +160,11 @@ class Exited(_Message, tag="exited"):
     run: int
     exit_code: int | None  # what the test asked for by `exitcode`, else the process's; None: killed by a signal
     signal: int | None  # that killed the process
-    ended_by: str  # "itself", "limit", "cancel", "shutdown"
+    ended_by: str  # "itself", "limit", "cancel", "linger"
     seconds: float  # from start to the end of the process
     limit: float  # seconds, as it stood at the end
     error: str | None = None  # the first reason why a door of the control file was closed
+    left_behind: int = 0  # processes that SIGKILL could not end
 
 
 class Failed(_Message, tag="failed"):

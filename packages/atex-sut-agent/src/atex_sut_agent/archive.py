@@ -1,0 +1,36 @@
+"""The agent as one file: a zip archive of `sut/` that any Python 3.6 or newer runs."""
+
+import functools
+import hashlib
+import io
+import zipfile
+from importlib import resources
+
+import msgspec
+
+_MAIN = "import sys\n\nfrom sut.__main__ import main\n\nsys.exit(main())\n"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest time a zip archive can hold: the same sources, the same bytes
+
+
+class Archive(msgspec.Struct, frozen=True):
+    """The agent's archive: its bytes, and their sha256 in hexadecimal, which names it on a machine."""
+
+    data: bytes
+    digest: str
+
+
+@functools.cache
+def agent_archive() -> Archive:
+    """Return the agent's archive, packed once per process. Any thread may call it."""
+    sources = {
+        f"sut/{entry.name}": entry.read_bytes()
+        for entry in resources.files("atex_sut_agent.sut").iterdir()
+        if entry.name.endswith(".py")
+    }
+    sources["__main__.py"] = _MAIN.encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name in sorted(sources):
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), sources[name], zipfile.ZIP_DEFLATED)
+    data = buffer.getvalue()
+    return Archive(data, hashlib.sha256(data).hexdigest())

@@ -1,0 +1,57 @@
+"""Shell commands that make a machine run the agent. Strings only: who has a connection runs them.
+
+What the host does with the channel of `attach_command` is told in docs/protocol.md, "Attaching".
+"""
+
+import base64
+import shlex
+import zlib
+from importlib import resources
+
+from atex_sut_agent.archive import Archive
+from atex_sut_agent.protocol import Hello
+from atex_sut_agent.sut.bootstrap import BOOT_MAGIC
+
+__all__ = ["BOOT_MAGIC", "attach_command", "unpack_command"]
+
+_PYTHONS = ("python3", "/usr/libexec/platform-python", "/usr/bin/python3.[0-9]*")
+
+# Python 2 refuses the syntax, which is as good as a no. The answer is the interpreter itself, not a wrapper of it.
+_PROBE = "import sys; sys.version_info >= (3, 6) or sys.exit(1); print(sys.executable)"
+
+_SCRIPT = """\
+for p in {pythons}; do \
+x=$("$p" -ISc "{probe}" 2>/dev/null </dev/null) && [ -n "$x" ] && exec "$x" -ISc "{program}" {arguments}; \
+done; echo "no python3 >= 3.6 on this machine, looked at: {looked_at}" >&2; exit 127"""
+
+
+def attach_command(archive: Archive, session: str, *, python: str | None = None, work: str | None = None) -> str:
+    """Return the command that attaches its stdin and stdout to the agent of `session` (32 hexadecimal digits).
+
+    It starts the agent where there is none, and asks for `archive` where the machine has not got it. `python` is
+    the only interpreter to be tried, `work` the only work folder (absolute); else the usual ones are looked at.
+    """
+    # Base64, so that no login shell, csh and fish among them, finds anything to expand in it.
+    source = base64.b64encode(zlib.compress(_bootstrap_source(), 9)).decode()
+    program = f"import base64, zlib; exec(zlib.decompress(base64.b64decode('{source}'))); boot(*sys.argv[1:])"
+    script = _SCRIPT.format(
+        pythons=shlex.quote(python) if python else " ".join(_PYTHONS),
+        probe=_PROBE,
+        program=program,
+        arguments=shlex.join([session, archive.digest, str(len(archive.data)), work or ""]),
+        looked_at=python or ", ".join(_PYTHONS),
+    )
+    return f"exec /bin/sh -c {shlex.quote(script)}"
+
+
+def unpack_command(hello: Hello) -> str:
+    """Return the command that unpacks a tar stream from its stdin as the session's tree.
+
+    It prints "ok" and exits with 0 when the folder `tree` of the session's folder is complete; a reason on stderr
+    and another exit code else, and then there is no such folder.
+    """
+    return shlex.join(["exec", hello.python, "-IS", hello.archive, "unpack", f"{hello.folder}/tree"])
+
+
+def _bootstrap_source() -> bytes:
+    return (resources.files("atex_sut_agent.sut") / "bootstrap.py").read_bytes()

@@ -1,0 +1,38 @@
+"""The agent's command line, inside its archive: `python3 agent.pyz attach SESSION` and `... unpack FOLDER`."""
+
+import argparse
+import os
+import sys
+import tarfile
+
+from .bootstrap import choose_root
+from .bridge import attach, complain
+from .unpack import unpack
+
+
+def main():
+    """Run the command in sys.argv; return the exit code."""
+    parser = argparse.ArgumentParser(prog="agent.pyz", description=__doc__)
+    commands = parser.add_subparsers(dest="command")
+    attaching = commands.add_parser("attach", help="hand stdin and stdout to the session's daemon")
+    attaching.add_argument("session", help="32 hexadecimal digits, chosen by the host")
+    attaching.add_argument("--work", help="work folder; else the first that is possible")
+    unpacking = commands.add_parser("unpack", help="unpack a tar stream from stdin into a new folder")
+    unpacking.add_argument("folder")
+    arguments = parser.parse_args()
+    if not arguments.command:
+        parser.error("attach or unpack?")
+    try:
+        if arguments.command == "unpack":
+            unpack(arguments.folder)
+            sys.stdout.write("ok\n")
+        else:
+            if len(arguments.session) != 32 or not set(arguments.session) <= set("0123456789abcdef"):
+                raise OSError("a session is named by 32 hexadecimal digits")
+            root = choose_root(arguments.work)
+            folder = os.path.join(root, "sessions", arguments.session)
+            attach(arguments.session, folder, os.path.abspath(sys.argv[0]))
+    except (OSError, tarfile.TarError) as error:
+        complain(getattr(error, "strerror", None) or error)
+        return 1
+    return 0

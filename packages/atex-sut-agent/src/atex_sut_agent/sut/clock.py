@@ -1,0 +1,32 @@
+"""Time as a run counts it: CLOCK_BOOTTIME, which also runs while the machine is suspended."""
+
+import time
+
+_BOOTTIME = 7  # has no name in Python 3.6
+
+
+def now():
+    """Return seconds since boot."""
+    return time.clock_gettime(_BOOTTIME)
+
+
+class Limit:
+    """How long a run may last. All values are seconds; the present is handed in, so that it can be tested."""
+
+    def __init__(self, started, limit):
+        self.started = started
+        self.limit = limit
+
+    @property
+    def deadline(self):
+        """When the run's time is up, on the clock of `now()`."""
+        return self.started + self.limit
+
+    def set(self, limit, present):
+        """A new limit, counted from `present`."""
+        self.started = present
+        self.limit = limit
+
+    def move(self, seconds):
+        """The limit grows, or shrinks where `seconds` is negative; the time already used stays used."""
+        self.limit += seconds

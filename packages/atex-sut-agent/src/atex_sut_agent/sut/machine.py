@@ -1,0 +1,72 @@
+"""What the agent tells about the machine it runs on, and the environment a test gets there."""
+
+import os
+import pwd
+
+from .processes import state_and_start
+from .spawn import HAS_PRCTL
+
+_KEPT = ("LANG", "LANGUAGE", "TZ", "XDG_RUNTIME_DIR")
+_STANDARD_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+
+
+def boot():
+    """Return what tells this boot from others: (boot id, PID 1's start). In a container the first is the host's."""
+    return [_first_word("/proc/sys/kernel/random/boot_id", ""), _init_started()]
+
+
+def facts():
+    """Return the machine's part of the hello message."""
+    boot_id, init_started = boot()
+    return {
+        "user": _user().pw_name,
+        "boot_id": boot_id,
+        "uptime": float(_first_word("/proc/uptime", "0")),
+        "init_started": init_started,
+        "missing": [] if HAS_PRCTL else ["ctypes"],
+    }
+
+
+def base_environment():
+    """Return what a test finds in its environment before anybody's wishes: a login's, but only what is listed.
+
+    Above all no SSH_*: with SSH_CLIENT set, Debian's bash takes itself for a login over the network and reads
+    ~/.bashrc, for each script.
+    """
+    user = _user()
+    path = os.environ.get("PATH", "").split(":")
+    path += [folder for folder in _STANDARD_PATH if folder not in path]
+    environment = {
+        "PATH": ":".join(folder for folder in path if folder),
+        "HOME": os.environ.get("HOME") or user.pw_dir,
+        "USER": user.pw_name,
+        "LOGNAME": user.pw_name,
+        "SHELL": user.pw_shell or "/bin/sh",
+    }
+    for name, value in os.environ.items():
+        if name in _KEPT or name.startswith("LC_"):
+            environment[name] = value
+    return environment
+
+
+def _user():
+    uid = os.getuid()
+    try:
+        return pwd.getpwuid(uid)
+    except KeyError:  # a container's user without an entry
+        return pwd.struct_passwd((str(uid), "", uid, os.getgid(), "", "/", "/bin/sh"))
+
+
+def _first_word(path, default):
+    try:
+        with open(path) as file:
+            return (file.read().split() or [default])[0]
+    except OSError:
+        return default
+
+
+def _init_started():
+    try:
+        return state_and_start(1)[1]
+    except OSError:  # /proc may hide others' processes
+        return 0
