@@ -1,0 +1,10 @@
+"""What all tests share. Each plugin says in its first lines what it is for."""
+
+pytest_plugins = [
+    "pytester",
+    "tests.machines.fixtures",
+    "tests.machines.fixtures",
+    "tests.plugins.leaks",
+    "tests.plugins.pythons",
+    "tests.plugins.skips",
+]
