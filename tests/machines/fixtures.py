@@ -1,0 +1,47 @@
+"""Fixtures with real machines: a plugin that tests/conftest.py loads for all tests."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.machines import LightHost, LightHosts, Sshd, light_hosts_missing, sshd_missing
+
+
+@pytest.fixture
+def sshd() -> Iterator[Sshd]:
+    """A running sshd of the test's own."""
+    _skip_for(sshd_missing())
+    with Sshd() as server:
+        yield server
+
+
+@pytest.fixture
+def light_hosts() -> Iterator[Callable[[int], list[LightHost]]]:
+    """`light_hosts(2)`: two running light hosts of the test's own."""
+    _skip_for(light_hosts_missing())
+    with ExitStack() as stack:
+        yield lambda count: stack.enter_context(LightHosts(count))
+
+
+@pytest.fixture
+def light_host(light_hosts: Callable[[int], list[LightHost]]) -> LightHost:
+    """A running light host of the test's own."""
+    return light_hosts(1)[0]
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty HOME: no ssh config, keys, agent or known hosts of whoever runs the tests."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("SSH_AUTH_SOCK", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return home
+
+
+def _skip_for(reason: str | None) -> None:
+    if reason:
+        pytest.skip(reason)
