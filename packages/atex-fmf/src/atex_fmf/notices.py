@@ -1,0 +1,55 @@
+"""Says what is ignored: keys that mean something to tmt, were selected, and have no effect here."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from .node import Node
+
+_PLAN_KEYS = ("provision", "execute", "report", "login", "reboot", "cleanup")
+_TEST_KEYS = (
+    "check",
+    "component",
+    "restart-max-count",
+    "restart-on-exit-code",
+    "restart-with-reboot",
+    "tier",
+)
+
+
+def plan_notices(plan: Node) -> list[str]:
+    """A sentence for all keys of the plan that are ignored, and one for a context of its own."""
+    notices = []
+    ignored = [key for key in _PLAN_KEYS if plan.get(key) is not None]
+    if ignored:
+        notices.append(f"{plan.name}: ignored are {', '.join(ignored)}")
+    if plan.get("context") is not None:
+        notices.append(f"{plan.name}: context is ignored yet, so its tests are adjusted without it")
+    return notices
+
+
+def test_notices(tests: Iterable[Node]) -> list[str]:
+    """A sentence for all keys that are ignored, and one for each test whose verdict can differ
+    from tmt's."""
+    unique = list({test.name: test for test in tests}.values())
+    return _ignored(unique) + [notice for test in unique for notice in _verdict(test)]
+
+
+def _ignored(tests: Sequence[Node]) -> list[str]:
+    found = Counter(key for test in tests for key in _TEST_KEYS if test.get(key) is not None)
+    if not found:
+        return []
+    counts = ", ".join(f"{key} ({found[key]})" for key in _TEST_KEYS if found[key])
+    return [f"ignored in tests, with the number of tests that have it: {counts}"]
+
+
+def _verdict(test: Node) -> list[str]:
+    notices = []
+    framework, result = test.get("framework", "shell"), test.get("result", "respect")
+    if framework != "shell":
+        notices.append(
+            f"{test.name}: framework {framework} is ignored: the verdict comes from the results it "
+            "sends, or from its exit code"
+        )
+    if result != "respect":
+        notices.append(f"{test.name}: result {result} is ignored: a failure is a failure")
+    return notices

@@ -1,0 +1,71 @@
+"""Which tests of a tree run, and in which order: the rules of tmt's `discover: how: fmf`.
+
+Regular expressions are searched for anywhere in the name of a test.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .errors import PatternError
+from .model import DEFAULT_ORDER
+from .node import Node
+from .tree import Filter
+
+Patterns = Sequence[re.Pattern[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What a plan asks for; without arguments, all tests."""
+
+    filters: Sequence[Filter] = ()
+    """A test must match all of them."""
+    names: Patterns = ()
+    """Each selects tests of its own, in this order; so a test can be selected several times."""
+    excluded: Patterns = ()
+
+
+def select(nodes: Iterable[Node], selection: Selection) -> list[Node]:
+    """The tests selected, in the order to run them.
+
+    Those that one regular expression selects, or all where there is none, are sorted by `order`
+    and keep the order of the tree where it is equal. Raises MetadataError.
+    """
+    wanted = [node for node in nodes if _is_test(node) and _is_wanted(node, selection)]
+    enabled = [node for node in wanted if _is_automatic(node)]
+    ordered = sorted(enabled, key=lambda node: node.integer("order", DEFAULT_ORDER))
+    if not selection.names:
+        return ordered
+    return [node for name in selection.names for node in ordered if name.search(node.name)]
+
+
+def narrow(nodes: Iterable[Node], patterns: str | Sequence[str]) -> list[Node]:
+    """Those that any of the patterns is found in, or all if there is none; order and duplicates
+    stay. Raises PatternError."""
+    listed = [patterns] if isinstance(patterns, str) else patterns
+    try:
+        compiled = [re.compile(pattern) for pattern in listed]
+    except re.error as error:
+        raise PatternError(f"{error.pattern!r} is not a regular expression: {error}") from error
+    return [node for node in nodes if not compiled or _is_found(compiled, node)]
+
+
+def _is_test(node: Node) -> bool:
+    return "test" in node.data and "story" not in node.data
+
+
+def _is_automatic(node: Node) -> bool:
+    return node.boolean("enabled", True) and not node.boolean("manual", False)
+
+
+def _is_wanted(node: Node, selection: Selection) -> bool:
+    return (
+        (not selection.names or _is_found(selection.names, node))
+        and not _is_found(selection.excluded, node)
+        and all(filter_.matches(node) for filter_ in selection.filters)
+    )
+
+
+def _is_found(patterns: Patterns, node: Node) -> bool:
+    return any(pattern.search(node.name) for pattern in patterns)

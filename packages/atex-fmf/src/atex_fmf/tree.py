@@ -1,0 +1,176 @@
+"""Reads a tree with the fmf library. The only module that imports it, or knows its exceptions.
+
+The library raises exceptions of its own, and also whatever Python raises inside it when metadata
+has an unexpected shape; many of them do not say where. So every `Exception` that leaves it is
+translated here, once, and the frames it came through tell which file or node it was about.
+"""
+
+import os
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import fmf  # type: ignore[import-untyped]
+
+from .errors import MetadataError, TreeError
+from .node import Keys, Node
+
+# What tmt 1.78 lets a filter see of a test that does not have the key itself. Without them
+# `tag: -slow` would turn down a test that has no tags.
+_DEFAULTS: Mapping[str, Any] = {
+    "author": [],
+    "check": [],
+    "component": [],
+    "contact": [],
+    "description": None,
+    "duration": "5m",
+    "enabled": True,
+    "environment": {},
+    "framework": "shell",
+    "id": None,
+    "link": [],
+    "manual": False,
+    "order": 50,
+    "recommend": [],
+    "require": [],
+    "restart-max-count": 1,
+    "restart-on-exit-code": [],
+    "restart-with-reboot": False,
+    "result": "respect",
+    "summary": None,
+    "tag": [],
+    "tier": None,
+    "tty": False,
+}
+
+
+class Tree:
+    """The nodes of an fmf tree after inheritance and `adjust`, in the order of their names."""
+
+    def __init__(self, root: str, nodes: tuple[Node, ...]) -> None:
+        self.root = root
+        """Absolute path of the folder that holds `.fmf`."""
+        self.nodes = nodes
+        """The leaves, more or less what the `select` directive says."""
+
+
+def read_tree(folder: str, context: Mapping[str, str | Sequence[str]]) -> Tree:
+    """The tree that `folder` is in, adjusted to the context.
+
+    As in tmt, values match whatever their case, and a rule that asks for a dimension which the
+    context does not have is skipped.
+
+    Raises TreeError, and MetadataError for values that cannot be merged or adjusted.
+    """
+    tree = _grown(os.path.abspath(folder))
+    _check_readable(tree.root)
+    _adjust(tree, context)
+    return Tree(tree.root, tuple(_node(leaf) for leaf in tree.climb()))
+
+
+class Filter:
+    """A filter of a plan, such as `tag: quick & tier: 1 | /smoke`."""
+
+    def __init__(self, expression: str, plan: Keys) -> None:
+        self._expression = expression
+        self._plan = plan
+
+    def matches(self, node: Node) -> bool:
+        """Whether a test passes. A part without a colon is searched for in its name; a key that
+        neither the test nor tmt's defaults have is no match.
+
+        Raises MetadataError, of the plan, for a filter that is broken.
+        """
+        given = {key: value for key, value in node.data.items() if value is not None}
+        data = {**_DEFAULTS, "path": node.folder, **given, "name": node.name}
+        for key, value in data.items():
+            if isinstance(value, bool):  # people write both `enabled: true` and `enabled: True`
+                data[key] = [str(value), str(value).lower()]
+        try:
+            return bool(fmf.filter(self._expression, data, regexp=True, name=node.name))
+        except fmf.utils.FilterError:
+            return False
+        except Exception as error:
+            raise self._plan.error(
+                f"filter: {self._expression!r} cannot be applied: {error}"
+            ) from error
+
+
+def _grown(start: str) -> Any:
+    """The tree with inheritance applied."""
+    if not os.path.isdir(start):
+        raise TreeError(f"{start}: no such folder")
+    try:
+        return fmf.Tree(start)
+    except fmf.utils.RootError as error:
+        raise TreeError(
+            f"no fmf tree in {start} or above it; `fmf init` in its top folder starts one"
+        ) from error
+    except fmf.utils.MergeError as error:
+        raise _at_node(error, "inherit") from error
+    except Exception as error:
+        raise _at_file(error, start) from error
+
+
+def _adjust(tree: Any, context: Mapping[str, str | Sequence[str]]) -> None:
+    dimensions = {
+        name: [values] if isinstance(values, str) else list(values)
+        for name, values in context.items()
+    }
+    try:
+        tree.adjust(fmf.Context(**dimensions), case_sensitive=False)
+    except Exception as error:
+        raise _at_node(error, "adjust") from error
+
+
+def _check_readable(root: str) -> None:
+    """The library passes over folders that it may not read, and their tests with them."""
+
+    def unreadable(error: OSError) -> None:
+        raise TreeError(f"{error.filename}: {error.strerror}; its tests would be missed") from error
+
+    for _, folders, _ in os.walk(root, onerror=unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+
+
+def _node(leaf: Any) -> Node:
+    """A leaf of the tree as our own; the library's objects stay behind."""
+    # A node that inherits nothing and has no file of its own is defined in its parent's.
+    origin = leaf
+    while not origin.sources:
+        origin = origin.parent
+    file = str(origin.sources[-1])
+    folder = os.path.normpath("/" + os.path.relpath(os.path.dirname(file), leaf.root))
+    return Node(leaf.data, name=leaf.name, file=file, folder=folder)
+
+
+def _at_file(error: Exception, start: str) -> TreeError:
+    file = _innermost(error, function="grow", variable="fullpath")
+    if file is None:
+        return TreeError(
+            f"no usable fmf tree at {start}: {error}; `fmf init` starts one, which is a folder "
+            ".fmf with the file version in it"
+        )
+    cause = error.__context__  # the library does not say `from`
+    mark = getattr(cause, "problem_mark", None)
+    if mark is not None:
+        return TreeError(f"{file}, line {mark.line + 1}: {getattr(cause, 'problem', cause)}")
+    if isinstance(error, AttributeError | TypeError):
+        return TreeError(f"{file}: fmf metadata is a mapping, and its keys are strings ({error})")
+    return TreeError(f"{file}: {cause or error}")
+
+
+def _at_node(error: Exception, function: str) -> MetadataError:
+    node = _innermost(error, function=function, variable="self")
+    if node is None:
+        return MetadataError(f"{function}: {error}")
+    return _node(node).error(f"{function}: {error}")
+
+
+def _innermost(error: Exception, *, function: str, variable: str) -> Any:
+    """A local variable of the innermost call of a function that the exception came through."""
+    value = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == function:
+            value = frame.f_locals.get(variable, value)
+    return value
