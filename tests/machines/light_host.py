@@ -182,7 +182,7 @@ class LightHost:
         """An orderly reboot: SIGTERM to all, then the end; returns when sshd answers again."""
         before = self.boot_id
         subprocess.run(
-            ["nsenter", "-a", "-t", str(self.init), "/run/machine/bin/reboot"], check=False
+            ["nsenter", "-a", "-r", "-t", str(self.init), "/run/machine/bin/reboot"], check=False
         )
         deadline = Deadline(self._keeper)
         while self.boot_id == before:
