@@ -1,0 +1,42 @@
+"""Drives the older atex (PyPI `atex`, 1.2) for a benchmark. Runs inside that peer's environment.
+
+Arguments: address, identity, and a folder with an fmf tree. Then, for each line `TEST COUNT` on stdin, it runs that
+test so many times and prints the seconds that took.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from atex.connection.ssh import ManagedSSHConnection
+from atex.executor.fmf import FMFExecutor, discover
+
+
+def main() -> None:
+    """Serve the lines of stdin until its end."""
+    address, identity, tree = sys.argv[1:]
+    options = {
+        "Hostname": address,
+        "User": "root",
+        "IdentityFile": identity,
+        "UserKnownHostsFile": "/dev/null",
+    }
+    with (
+        ManagedSSHConnection(options) as connection,
+        FMFExecutor(connection, discover(tree)) as executor,
+    ):
+        print("ready", flush=True)
+        for line in sys.stdin:
+            test, count = line.split()
+            with tempfile.TemporaryDirectory() as folder:
+                started = time.perf_counter()
+                for number in range(int(count)):
+                    artifacts = Path(folder) / str(number)
+                    artifacts.mkdir()
+                    executor.run_test(test, artifacts)
+                print(time.perf_counter() - started, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Rows of measurements, and the table that is printed of them."""
+
+import os
+import platform
+import statistics
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+
+class Row(msgspec.Struct, frozen=True):
+    """What was measured of one subject: a value per round, all in one unit."""
+
+    subject: str
+    values: list[float]
+
+    @property
+    def median(self) -> float:
+        """The middle of the values."""
+        return statistics.median(self.values)
+
+
+def print_table(title: str, unit: str, rows: Sequence[Row]) -> None:
+    """Print median, min and max of each row, and its median as a ratio to that of the last row, the reference."""
+    reference = rows[-1]
+    print(f"\n### {title}\n")
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}, {len(reference.values)} rounds\n")
+    print(f"| {unit} | median | min | max | ratio to {reference.subject} |")
+    print("|---|---:|---:|---:|---:|")
+    for row in rows:
+        cells = [_number(number) for number in (row.median, min(row.values), max(row.values))]
+        print(f"| {row.subject} | {' | '.join(cells)} | {row.median / reference.median:.3f} |")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _machine() -> str:
+    system = f"{platform.machine()}, Linux {platform.release()}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} cores {system}"
