@@ -1,5 +1,6 @@
 """From a folder to the tests to run."""
 
+import os
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -14,7 +15,7 @@ _NO_CONTEXT: Mapping[str, str | Sequence[str]] = MappingProxyType({})
 
 
 def discover(
-    root: str = ".",
+    root: str | os.PathLike[str] = ".",
     *,
     plan: str | None = None,
     context: Mapping[str, str | Sequence[str]] = _NO_CONTEXT,

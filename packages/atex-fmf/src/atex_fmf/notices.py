@@ -21,9 +21,11 @@ def plan_notices(plan: Node) -> list[str]:
     notices = []
     ignored = [key for key in _PLAN_KEYS if plan.get(key) is not None]
     if ignored:
-        notices.append(f"{plan.name}: ignored are {', '.join(ignored)}")
+        notices.append(f"{plan.name}: ignored keys: {', '.join(ignored)}")
     if plan.get("context") is not None:
-        notices.append(f"{plan.name}: context is ignored yet, so its tests are adjusted without it")
+        notices.append(
+            f"{plan.name}: context is not honoured yet: its tests are adjusted without it"
+        )
     return notices
 
 
@@ -39,7 +41,7 @@ def _ignored(tests: Sequence[Node]) -> list[str]:
     if not found:
         return []
     counts = ", ".join(f"{key} ({found[key]})" for key in _TEST_KEYS if found[key])
-    return [f"ignored in tests, with the number of tests that have it: {counts}"]
+    return [f"ignored keys of tests, and how many tests have them: {counts}"]
 
 
 def _verdict(test: Node) -> list[str]:

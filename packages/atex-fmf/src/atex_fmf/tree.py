@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import fmf  # type: ignore[import-untyped]
+import fmf
 
 from .errors import MetadataError, TreeError
 from .node import Keys, Node
@@ -54,7 +54,7 @@ class Tree:
         """The leaves, more or less what the `select` directive says."""
 
 
-def read_tree(folder: str, context: Mapping[str, str | Sequence[str]]) -> Tree:
+def read_tree(folder: str | os.PathLike[str], context: Mapping[str, str | Sequence[str]]) -> Tree:
     """The tree that `folder` is in, adjusted to the context.
 
     As in tmt, values match whatever their case, and a rule that asks for a dimension which the
@@ -65,7 +65,7 @@ def read_tree(folder: str, context: Mapping[str, str | Sequence[str]]) -> Tree:
     tree = _grown(os.path.abspath(folder))
     _check_readable(tree.root)
     _adjust(tree, context)
-    return Tree(tree.root, tuple(_node(leaf) for leaf in tree.climb()))
+    return Tree(tree.root, tuple(_node(leaf) for leaf in tree.climb() if leaf.data))
 
 
 class Filter:
@@ -151,13 +151,13 @@ def _at_file(error: Exception, start: str) -> TreeError:
             f"no usable fmf tree at {start}: {error}; `fmf init` starts one, which is a folder "
             ".fmf with the file version in it"
         )
-    cause = error.__context__  # the library does not say `from`
-    mark = getattr(cause, "problem_mark", None)
-    if mark is not None:
-        return TreeError(f"{file}, line {mark.line + 1}: {getattr(cause, 'problem', cause)}")
     if isinstance(error, AttributeError | TypeError):
         return TreeError(f"{file}: fmf metadata is a mapping, and its keys are strings ({error})")
-    return TreeError(f"{file}: {cause or error}")
+    yaml = error.__context__  # the library does not say `from`
+    mark = getattr(yaml, "problem_mark", None)
+    if mark is None:
+        return TreeError(f"{file}: {' '.join(str(error).split())}")
+    return TreeError(f"{file}, line {mark.line + 1}: {getattr(yaml, 'problem', yaml)}")
 
 
 def _at_node(error: Exception, function: str) -> MetadataError:

@@ -1,0 +1,22 @@
+"""fmf trees for the tests."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+Grow = Callable[[Mapping[str, str]], Path]
+"""Writes files below a new tree and returns its root."""
+
+
+@pytest.fixture
+def grow(tmp_path: Path) -> Grow:
+    def grow(files: Mapping[str, str]) -> Path:
+        root = tmp_path / "tree"
+        for name, text in {".fmf/version": "1\n", **files}.items():
+            file = root / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        return root
+
+    return grow

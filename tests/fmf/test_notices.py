@@ -1,0 +1,45 @@
+"""What is ignored is said, once, where it was selected."""
+
+from atex_fmf import discover
+
+from .conftest import Grow
+
+PLAN = """
+discover: {how: fmf, test: [plain, checked, checked, shaky]}
+provision: {how: virtual}
+execute: {how: tmt, exit-first: true}
+report: {how: html}
+login: {when: fail}
+reboot: {}
+context: {distro: fedora}
+"""
+TESTS = """
+test: 'true'
+tier: 1
+/plain: {framework: shell, result: respect}
+/checked: {check: avc, framework: beakerlib, component: [bash]}
+/shaky: {result: xfail, restart-max-count: 3}
+/unselected: {framework: other, restart-with-reboot: true}
+"""
+
+
+def test_what_is_ignored(grow: Grow) -> None:
+    suite = discover(grow({"plan.fmf": PLAN, "tests.fmf": TESTS}))
+    assert suite.notices == (
+        "/plan: ignored keys: provision, execute, report, login, reboot",
+        "/plan: context is not honoured yet: its tests are adjusted without it",
+        (
+            "ignored keys of tests, and how many tests have them: "
+            "check (1), component (1), restart-max-count (1), tier (3)"
+        ),
+        (
+            "/tests/checked: framework beakerlib is ignored: the verdict comes from the results it "
+            "sends, or from its exit code"
+        ),
+        "/tests/shaky: result xfail is ignored: a failure is a failure",
+    )
+
+
+def test_nothing_ignored_nothing_said(grow: Grow) -> None:
+    root = grow({"plan.fmf": "discover: {how: fmf}", "smoke.fmf": "test: 'true'\nextra-id: 7\n"})
+    assert discover(root).notices == ()
