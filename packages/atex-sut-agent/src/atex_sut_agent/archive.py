@@ -9,7 +9,14 @@ from importlib import resources
 import msgspec
 
 _MAIN = "import sys\n\nfrom sut.__main__ import main\n\nsys.exit(main())\n"
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest time a zip archive can hold: the same sources, the same bytes
+_EPOCH = (
+    1980,
+    1,
+    1,
+    0,
+    0,
+    0,
+)  # the oldest time a zip archive can hold: the same sources, the same bytes
 
 
 class Archive(msgspec.Struct, frozen=True):

@@ -25,7 +25,9 @@ x=$("$p" -ISc "{probe}" 2>/dev/null </dev/null) && [ -n "$x" ] && exec "$x" -ISc
 done; echo "no python3 >= 3.6 on this machine, looked at: {looked_at}" >&2; exit 127"""
 
 
-def attach_command(archive: Archive, session: str, *, python: str | None = None, work: str | None = None) -> str:
+def attach_command(
+    archive: Archive, session: str, *, python: str | None = None, work: str | None = None
+) -> str:
     """Return the command that attaches its stdin and stdout to the agent of `session` (32 hexadecimal digits).
 
     It starts the agent where there is none, and asks for `archive` where the machine has not got it. `python` is
@@ -50,7 +52,9 @@ def unpack_command(hello: Hello) -> str:
     It prints "ok" and exits with 0 when the folder `tree` of the session's folder is complete; a reason on stderr
     and another exit code else, and then there is no such folder.
     """
-    return shlex.join(["exec", hello.python, "-IS", hello.archive, "unpack", f"{hello.folder}/tree"])
+    return shlex.join(
+        ["exec", hello.python, "-IS", hello.archive, "unpack", f"{hello.folder}/tree"]
+    )
 
 
 def _bootstrap_source() -> bytes:

@@ -61,7 +61,7 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit
 # What an agent says ----------------------------------------------------------------------------------------
 
 
-class Hello(_Message, tag="hello"):
+class Hello(_Message, frozen=True, kw_only=True, tag="hello"):
     """The first frame after MAGIC on each attachment. Not numbered."""
 
     protocol: int
@@ -83,39 +83,39 @@ class Hello(_Message, tag="hello"):
     last_words: str = ""  # how an earlier incarnation of this session died, where it left word
 
 
-class Alive(_Message, tag="alive"):
+class Alive(_Message, frozen=True, kw_only=True, tag="alive"):
     """Sent by both sides at least every 15 seconds. Not numbered."""
 
 
-class Superseded(_Message, tag="superseded"):
+class Superseded(_Message, frozen=True, kw_only=True, tag="superseded"):
     """A newer attachment took the session; whoever reads this does not reconnect. Not numbered."""
 
 
-class GoingDown(_Message, tag="going-down"):
+class GoingDown(_Message, frozen=True, kw_only=True, tag="going-down"):
     """The daemon got SIGTERM: the machine shuts down. No exit of a test after this is a verdict. Not numbered."""
 
 
-class Bye(_Message, tag="bye"):
+class Bye(_Message, frozen=True, kw_only=True, tag="bye"):
     """The session is over and removed, nothing follows. Not numbered."""
 
     reason: str
 
 
-class Started(_Message, tag="started"):
+class Started(_Message, frozen=True, kw_only=True, tag="started"):
     """The run's process exists."""
 
     run: int
     pid: int
 
 
-class Output(_Message, tag="output"):
+class Output(_Message, frozen=True, kw_only=True, tag="output"):
     """Tail: bytes of the run's stdout+stderr, at `offset` bytes from its beginning."""
 
     run: int
     offset: int
 
 
-class FileChunk(_Message, tag="file"):
+class FileChunk(_Message, frozen=True, kw_only=True, tag="file"):
     """Tail: bytes of `file` of the result `name` ("" is the test itself), at `offset` bytes in that file."""
 
     run: int
@@ -124,7 +124,7 @@ class FileChunk(_Message, tag="file"):
     offset: int
 
 
-class Results(_Message, tag="results"):
+class Results(_Message, frozen=True, kw_only=True, tag="results"):
     """Tail: one or many results, a line of JSON each, numbered `first`, `first + 1` ... within the run."""
 
     run: int
@@ -139,7 +139,7 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
     length: int
 
 
-class Dropped(_Message, tag="dropped"):
+class Dropped(_Message, frozen=True, kw_only=True, tag="dropped"):
     """A result stayed unfinished: its files are cut back to what they were before it."""
 
     run: int
@@ -147,18 +147,20 @@ class Dropped(_Message, tag="dropped"):
     note: str
 
 
-class Noted(_Message, tag="noted"):
+class Noted(_Message, frozen=True, kw_only=True, tag="noted"):
     """A remark about the run, for the log."""
 
     run: int
     note: str
 
 
-class Exited(_Message, tag="exited"):
+class Exited(_Message, frozen=True, kw_only=True, tag="exited"):
     """The run is over. The last frame of each run that was started."""
 
     run: int
-    exit_code: int | None  # what the test asked for by `exitcode`, else the process's; None: killed by a signal
+    exit_code: (
+        int | None
+    )  # what the test asked for by `exitcode`, else the process's; None: killed by a signal
     signal: int | None  # that killed the process
     ended_by: str  # "itself", "limit", "cancel", "linger"
     seconds: float  # from start to the end of the process
@@ -167,7 +169,7 @@ class Exited(_Message, tag="exited"):
     left_behind: int = 0  # processes that SIGKILL could not end
 
 
-class Failed(_Message, tag="failed"):
+class Failed(_Message, frozen=True, kw_only=True, tag="failed"):
     """The run could not be started. The last frame of such a run."""
 
     run: int
@@ -194,13 +196,13 @@ AgentMessage = (
 # What a host says ------------------------------------------------------------------------------------------
 
 
-class Acknowledge(_Message, tag="acknowledge"):
+class Acknowledge(_Message, frozen=True, kw_only=True, tag="acknowledge"):
     """All frames up to `frame` are applied: the agent forgets them. Not numbered."""
 
     frame: int
 
 
-class Start(_Message, tag="start"):
+class Start(_Message, frozen=True, kw_only=True, tag="start"):
     """Start a run; its id is the number of this frame. Ends in Exited or Failed."""
 
     script: str  # the whole text of the file that /bin/bash runs
@@ -211,14 +213,14 @@ class Start(_Message, tag="start"):
     test: str = ""  # the test's name, by which names of results are shortened
 
 
-class Cancel(_Message, tag="cancel"):
+class Cancel(_Message, frozen=True, kw_only=True, tag="cancel"):
     """End `run`: SIGINT, after `grace` seconds SIGKILL. Again with less grace: sooner."""
 
     run: int
     grace: float = 5.0
 
 
-class End(_Message, tag="end"):
+class End(_Message, frozen=True, kw_only=True, tag="end"):
     """End the session: kill what runs, remove its folder, say Bye, exit."""
 
 

@@ -10,14 +10,16 @@ from .bridge import attach, complain
 from .unpack import unpack
 
 
-def main():
+def main() -> int:
     """Run the command in sys.argv; return the exit code."""
     parser = argparse.ArgumentParser(prog="agent.pyz", description=__doc__)
     commands = parser.add_subparsers(dest="command")
     attaching = commands.add_parser("attach", help="hand stdin and stdout to the session's daemon")
     attaching.add_argument("session", help="32 hexadecimal digits, chosen by the host")
     attaching.add_argument("--work", help="work folder; else the first that is possible")
-    unpacking = commands.add_parser("unpack", help="unpack a tar stream from stdin into a new folder")
+    unpacking = commands.add_parser(
+        "unpack", help="unpack a tar stream from stdin into a new folder"
+    )
     unpacking.add_argument("folder")
     arguments = parser.parse_args()
     if not arguments.command:
@@ -27,7 +29,9 @@ def main():
             unpack(arguments.folder)
             sys.stdout.write("ok\n")
         else:
-            if len(arguments.session) != 32 or not set(arguments.session) <= set("0123456789abcdef"):
+            if len(arguments.session) != 32 or not set(arguments.session) <= set(
+                "0123456789abcdef"
+            ):
                 raise OSError("a session is named by 32 hexadecimal digits")
             root = choose_root(arguments.work)
             folder = os.path.join(root, "sessions", arguments.session)

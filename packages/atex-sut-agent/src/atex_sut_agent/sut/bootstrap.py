@@ -12,7 +12,7 @@ BOOT_MAGIC = b"\x00\xffATEX boot  1\r\n"
 _LONGEST_ROOT = 57  # bytes; the control file's socket below it has to fit into sun_path's 107
 
 
-def candidates(given):
+def candidates(given: str) -> "list[str]":
     """Return the folders that may become the work folder, best first; `given` is the only one where it is set.
 
     /var/lib survives reboots, also on image-mode systems that clean /var/tmp.
@@ -23,7 +23,7 @@ def candidates(given):
     return (["/var/lib/atex"] if os.getuid() == 0 else []) + folders
 
 
-def choose_root(given):
+def choose_root(given: str) -> str:
     """Return the first folder that is ours alone and from which a file can be executed.
 
     Raises OSError with what was wrong with each.
@@ -38,7 +38,7 @@ def choose_root(given):
     raise OSError("no work folder for the agent: " + "; ".join(reasons))
 
 
-def _check(folder):
+def _check(folder: str) -> None:
     if len(os.fsencode(folder)) > _LONGEST_ROOT or not os.path.isabs(folder):
         raise OSError("not an absolute path of at most {} bytes".format(_LONGEST_ROOT))
     if not os.path.isdir(os.path.dirname(folder)):
@@ -58,7 +58,7 @@ def _check(folder):
         _check_execution(os.path.join(agents, "probe"))
 
 
-def _check_execution(probe):
+def _check_execution(probe: str) -> None:
     # Mount options are not all: fapolicyd and SELinux refuse too.
     try:
         with open(probe, "w") as file:
@@ -72,7 +72,7 @@ def _check_execution(probe):
         raise
 
 
-def receive_archive(path, size, digest):
+def receive_archive(path: str, size: int, digest: str) -> None:
     """Read the archive from stdin and put it at `path`, whole or not at all. Raises OSError."""
     import hashlib
 
@@ -97,12 +97,12 @@ def receive_archive(path, size, digest):
         raise
 
 
-def answer(message):
+def answer(message: "dict[str, object]") -> None:
     """Tell the host where we are."""
     os.write(1, BOOT_MAGIC + json.dumps(message).encode() + b"\n")
 
 
-def boot(session, digest, size, given):
+def boot(session: str, digest: str, size: str, given: str) -> None:
     """Become the agent's bridge for `session`."""
     try:
         root = choose_root(given)

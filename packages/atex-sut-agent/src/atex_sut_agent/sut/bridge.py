@@ -17,7 +17,7 @@ from .daemon import run_daemon
 _PATIENCE = 5.0  # seconds for a daemon that is just starting, or just ending
 
 
-def attach(session, folder, archive):
+def attach(session: str, folder: str, archive: str) -> None:
     """Hand stdin and stdout to the daemon of `session`, started where there is none; return when it is done with them.
 
     `folder` is the session's own; `archive` is what this code runs from. Raises OSError.
@@ -25,14 +25,16 @@ def attach(session, folder, archive):
     daemon = _connect(session, folder, archive)
     credentials = daemon.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     if struct.unpack("3i", credentials)[1] != os.getuid():
-        raise OSError(errno.EPERM, "the socket of session {} belongs to another user".format(session))
+        raise OSError(
+            errno.EPERM, "the socket of session {} belongs to another user".format(session)
+        )
     handed = array.array("i", [0, 1])
     daemon.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handed)])
     _point_at_null(0, 1, 2)
     daemon.recv(1)  # end of file: detached, superseded, or over
 
 
-def _connect(session, folder, archive):
+def _connect(session: str, folder: str, archive: str) -> socket.socket:
     address = "\0atex-" + session
     deadline = time.monotonic() + _PATIENCE
     while True:
@@ -58,7 +60,7 @@ def _connect(session, folder, archive):
             time.sleep(0.02)
 
 
-def _start_daemon(session, folder, archive, listener):
+def _start_daemon(session: str, folder: str, archive: str, listener: socket.socket) -> None:
     _make_private(os.path.dirname(folder))
     _make_private(folder)
     child = os.fork()
@@ -76,7 +78,7 @@ def _start_daemon(session, folder, archive, listener):
         os._exit(0)
 
 
-def _make_private(folder):
+def _make_private(folder: str) -> None:
     try:
         os.mkdir(folder, 0o700)
     except FileExistsError:
@@ -85,7 +87,7 @@ def _make_private(folder):
             raise OSError(errno.EPERM, "{} is not a private folder of this user".format(folder))
 
 
-def _point_at_null(*fds):
+def _point_at_null(*fds: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for fd in fds:
         os.dup2(null, fd)
@@ -93,6 +95,6 @@ def _point_at_null(*fds):
         os.close(null)
 
 
-def complain(message):
+def complain(message: object) -> None:
     """Say on stderr why the agent can not be had."""
     sys.stderr.write("atex agent: {}\n".format(message))

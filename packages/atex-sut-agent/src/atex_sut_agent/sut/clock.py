@@ -5,7 +5,7 @@ import time
 _BOOTTIME = 7  # has no name in Python 3.6
 
 
-def now():
+def now() -> float:
     """Return seconds since boot."""
     return time.clock_gettime(_BOOTTIME)
 
@@ -13,20 +13,20 @@ def now():
 class Limit:
     """How long a run may last. All values are seconds; the present is handed in, so that it can be tested."""
 
-    def __init__(self, started, limit):
+    def __init__(self, started: float, limit: float) -> None:
         self.started = started
         self.limit = limit
 
     @property
-    def deadline(self):
+    def deadline(self) -> float:
         """When the run's time is up, on the clock of `now()`."""
         return self.started + self.limit
 
-    def set(self, limit, present):
+    def set(self, limit: float, present: float) -> None:
         """A new limit, counted from `present`."""
         self.started = present
         self.limit = limit
 
-    def move(self, seconds):
+    def move(self, seconds: float) -> None:
         """The limit grows, or shrinks where `seconds` is negative; the time already used stays used."""
         self.limit += seconds

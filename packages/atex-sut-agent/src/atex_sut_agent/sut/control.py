@@ -10,6 +10,10 @@ import re
 from .names import subtest_name
 from .results import MAX_RESULT, GrammarError, count_plain, decode_result, files_of
 
+TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
+if TYPE_CHECKING:
+    from typing import Any
+
 MAX_LINE = 4096  # bytes, the line feed included
 MAX_INLINE = MAX_RESULT + len(b"result \n")  # bytes of a line that holds a result
 
@@ -23,19 +27,20 @@ class Listener:
 
     test = ""  # the test's name, by which names of results are shortened
 
-    def results(self, lines, count):
+    def results(self, lines: bytes, count: int) -> None:
         """`count` complete results, `lines` is their JSON, a line each (bytes)."""
 
-    def claim(self, door, name, files):
+    def claim(self, door: "Door", name: str, files: "list[str]") -> bool:
         """May `door` write to these files of result `name` now? Where not, `door.feed(b"")` is called later."""
+        raise NotImplementedError
 
-    def file(self, name, file, data):
+    def file(self, name: str, file: str, data: bytes) -> None:
         """The next bytes of a claimed file."""
 
-    def release(self, door, commit):
+    def release(self, door: "Door", commit: bool) -> None:
         """The claimed files are done (`commit`), or their result is dropped and they are cut back."""
 
-    def word(self, word, argument):
+    def word(self, word: str, argument: str) -> None:
         """A control line that is no result (strings). Raises GrammarError."""
 
 
@@ -45,18 +50,18 @@ class Door:
     `feed` raises GrammarError once and for all: the stream can not be understood behind an error.
     """
 
-    def __init__(self, listener):
+    def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._buffer = b""
         self._read = self._read_line  # what comes next: a line, JSON, a file's bytes
         self._result = b""  # JSON, without line feeds, of the result whose files are being read
         self._name = ""
-        self._files = []  # (name, bytes still to come), the one that is being read first
+        self._files: "list[tuple[str, int]]" = []  # (name, bytes still to come), the one that is being read first
         self._claimed = False
         self._json_length = 0
         self.waiting = False  # for files that another door is writing: feed no more than b""
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> None:
         """Take the next bytes. Raises GrammarError where they break the grammar."""
         buffer = self._buffer + data if self._buffer else data
         position = 0
@@ -71,14 +76,14 @@ class Door:
             raise
         self._buffer = buffer[position:]
 
-    def end(self):
+    def end(self) -> None:
         """End of file. Raises GrammarError where it comes inside something."""
         unfinished = self.unfinished
         self.drop()
         if unfinished:
             raise GrammarError("the stream ends inside " + unfinished)
 
-    def drop(self):
+    def drop(self) -> None:
         """Forget what is unfinished; files that it began are cut back."""
         self._buffer = b""
         if self._claimed:
@@ -86,7 +91,7 @@ class Door:
             self._listener.release(self, False)
 
     @property
-    def unfinished(self):
+    def unfinished(self) -> str:
         """What the stream is in the middle of, in words; "" between two control lines."""
         if self._read == self._read_line:
             return "a control line" if self._buffer else ""
@@ -95,7 +100,7 @@ class Door:
     # Each _read_ function takes what it can from `buffer` at `position` and returns where the rest begins,
     # or None where it needs more.
 
-    def _read_line(self, buffer, position):
+    def _read_line(self, buffer: bytes, position: int) -> "int | None":
         inline = _INLINE_RESULTS.match(buffer, position)
         if inline:
             return self._read_inline_results(buffer, position, inline.end())
@@ -108,7 +113,7 @@ class Door:
         self._handle_line(buffer[position:end])
         return end + 1
 
-    def _read_inline_results(self, buffer, position, end):
+    def _read_inline_results(self, buffer: bytes, position: int, end: int) -> int:
         """Read `result {...}` lines up to `end`, the plain ones together, or the first one where it is not plain."""
         run = buffer[position : end - 1]
         lines = _text(run).split("\n")
@@ -121,14 +126,14 @@ class Door:
         self._listener.results(run[7:].replace(b"\nresult ", b"\n") + b"\n", count)
         return position + len(run) + 1
 
-    def _read_inline_result(self, buffer, position, line):
+    def _read_inline_result(self, buffer: bytes, position: int, line: str) -> int:
         after = buffer.index(b"\n", position) + 1
         if after - position > MAX_INLINE:
             raise GrammarError("a result is too long")
         self._begin_result(line[7:])
         return after
 
-    def _handle_line(self, line):
+    def _handle_line(self, line: bytes) -> None:
         if len(line) >= MAX_LINE:
             raise GrammarError("a control line is too long")
         word, _, argument = _text(line).partition(" ")
@@ -141,11 +146,15 @@ class Door:
             self._json_length = int(argument)
             self._read = self._read_json
         elif _NUMBER.match(argument):
-            raise GrammarError("a result of {} bytes; 1 to {} are allowed".format(argument, MAX_RESULT))
+            raise GrammarError(
+                "a result of {} bytes; 1 to {} are allowed".format(argument, MAX_RESULT)
+            )
         else:
-            raise GrammarError("'result' needs a length or an object, not {!r}".format(argument[:80]))
+            raise GrammarError(
+                "'result' needs a length or an object, not {!r}".format(argument[:80])
+            )
 
-    def _read_json(self, buffer, position):
+    def _read_json(self, buffer: bytes, position: int) -> "int | None":
         end = position + self._json_length
         if len(buffer) < end:
             return None
@@ -153,7 +162,7 @@ class Door:
         self._begin_result(_text(buffer[position:end]))
         return end
 
-    def _begin_result(self, text):
+    def _begin_result(self, text: str) -> None:
         value = decode_result(text)
         files = files_of(value)
         if "\n" in text or "\r" in text:
@@ -164,13 +173,15 @@ class Door:
         else:
             self._listener.results(line + b"\n", 1)
 
-    def _begin_files(self, line, value, files):
+    def _begin_files(
+        self, line: bytes, value: "dict[str, Any]", files: "list[tuple[str, int]]"
+    ) -> None:
         self._result = line
         self._name = subtest_name(value.get("name"), self._listener.test)
         self._files = files
         self._read = self._read_files
 
-    def _read_files(self, buffer, position):
+    def _read_files(self, buffer: bytes, position: int) -> "int | None":
         if not self._claimed:
             names = [name for name, _ in self._files]
             self._claimed = self._listener.claim(self, self._name, names)
@@ -194,7 +205,7 @@ class Door:
         return position
 
 
-def _text(line):
+def _text(line: bytes) -> str:
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError:

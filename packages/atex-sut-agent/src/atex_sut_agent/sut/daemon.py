@@ -18,10 +18,14 @@ from . import leader, machine, processes
 from .attachment import Attachment
 from .clock import now
 from .framing import PROTOCOL
-from .loop import READ, Loop
+from .loop import READ, Loop, Timer
 from .outbox import Outbox
 from .run import Run
 from .spawn import become_subreaper, protect_from_oom
+
+TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
+if TYPE_CHECKING:
+    from typing import Any
 
 _BEAT = 15.0  # seconds between signs of life
 _SILENCE = 45.0  # seconds without any frame of the host until it counts as gone
@@ -32,7 +36,7 @@ _FAREWELL = 5.0  # seconds for the last frames to leave
 class Daemon:
     """One session. `folder` is its own, `listener` the socket at which bridges hand over their descriptors."""
 
-    def __init__(self, session, folder, archive, listener):
+    def __init__(self, session: str, folder: str, archive: str, listener: socket.socket) -> None:
         self._session = session
         self._folder = folder
         self._archive = archive
@@ -40,21 +44,21 @@ class Daemon:
         self._incarnation = os.urandom(16).hex()
         self._loop = Loop()
         self._outbox = Outbox()
-        self._attachment = None
+        self._attachment: "Attachment | None" = None
         self._order = 0  # the highest number of an order that was taken
-        self._run = None
-        self._left = None  # an ended run that left processes behind
+        self._run: "Run | None" = None
+        self._left: "int | None" = None  # an ended run that left processes behind
         self._environment = machine.base_environment()
         self._is_subreaper = become_subreaper()
         self._last_words = _end_earlier_incarnation(folder)
         self._heard = now()
-        self._beat = None
+        self._beat: "Timer | None" = None
         self._linger = self._loop.after(_LINGER, self._lingered)
-        self._ending = None  # why the session ends
+        self._ending: "str | None" = None  # why the session ends
         self._going_down = False
         self._over = False
 
-    def serve(self):
+    def serve(self) -> None:
         """Run until the session is over, then remove its folder."""
         self._catch_signals()
         self._listener.setblocking(False)
@@ -68,7 +72,11 @@ class Daemon:
                     self._run.resume()
             if self._attachment is not None:
                 self._attachment.flush()
-            if self._ending and self._run is None and (self._attachment is None or self._attachment.idle):
+            if (
+                self._ending
+                and self._run is None
+                and (self._attachment is None or self._attachment.idle)
+            ):
                 self._over = True
         if self._attachment is not None:
             self._attachment.close()
@@ -76,24 +84,30 @@ class Daemon:
 
     # Signals ---------------------------------------------------------------------------------------------
 
-    def _catch_signals(self):
+    def _catch_signals(self) -> None:
         reader, writer = os.pipe()
         os.set_blocking(reader, False)
         os.set_blocking(writer, False)
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGTSTP, signal.SIGTTOU):
+        for number in (
+            signal.SIGINT,
+            signal.SIGHUP,
+            signal.SIGPIPE,
+            signal.SIGTSTP,
+            signal.SIGTTOU,
+        ):
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.signal(signal.SIGTERM, lambda number, frame: None)
         signal.set_wakeup_fd(writer)
         self._loop.watch(reader, READ, lambda mask: self._signalled(os.read(reader, 4096)))
 
-    def _signalled(self, numbers):
+    def _signalled(self, numbers: bytes) -> None:
         if signal.SIGTERM in numbers and not self._going_down:
             self._going_down = True
             self._say({"kind": "going-down"})
         self._reap()
 
-    def _reap(self):
+    def _reap(self) -> None:
         while True:
             ended = processes.ended_child()
             if ended is None:
@@ -112,7 +126,7 @@ class Daemon:
 
     # Attachments -----------------------------------------------------------------------------------------
 
-    def _accept(self, mask):
+    def _accept(self, mask: int) -> None:
         try:
             bridge, _ = self._listener.accept()
         except OSError:
@@ -133,7 +147,7 @@ class Daemon:
         self._attachment.say(self._hello())
         self._schedule_beat()
 
-    def _hello(self):
+    def _hello(self) -> "dict[str, Any]":
         hello = {
             "kind": "hello",
             "protocol": PROTOCOL,
@@ -152,23 +166,23 @@ class Daemon:
         hello.update(machine.facts())
         return hello
 
-    def _detached(self, attachment):
+    def _detached(self, attachment: Attachment) -> None:
         self._attachment = None
         self._beat.cancel()
         self._linger = self._loop.after(_LINGER, self._lingered)
         if self._ending:
             self._over = self._run is None
 
-    def _say(self, head):
+    def _say(self, head: "dict[str, Any]") -> None:
         if self._attachment is not None:
             self._attachment.say(head)
 
-    def _schedule_beat(self):
+    def _schedule_beat(self) -> None:
         if self._beat is not None:
             self._beat.cancel()
         self._beat = self._loop.after(_BEAT, self._beat_due)
 
-    def _beat_due(self):
+    def _beat_due(self) -> None:
         if now() - self._heard > _SILENCE:
             self._attachment.close()
             self._detached(self._attachment)
@@ -176,7 +190,7 @@ class Daemon:
         self._say({"kind": "alive"})
         self._schedule_beat()
 
-    def _lingered(self):
+    def _lingered(self) -> None:
         """Nobody came back: end what runs as on timeout, and then the session."""
         self._end("no host for {:.0f} seconds".format(_LINGER))
         if self._run is not None:
@@ -184,7 +198,7 @@ class Daemon:
 
     # Orders ----------------------------------------------------------------------------------------------
 
-    def _frame(self, number, head, tail):
+    def _frame(self, number: int, head: bytes, tail: bytes) -> None:
         self._heard = now()
         order = json.loads(head.decode("utf-8", "surrogateescape"))
         kind = order["kind"]
@@ -204,7 +218,7 @@ class Daemon:
             if self._run is not None:
                 self._run.cancel(0)
 
-    def _start(self, number, order):
+    def _start(self, number: int, order: "dict[str, Any]") -> None:
         refusal = None
         if self._run is not None:
             refusal = "run {} is still going on".format(self._run.number)
@@ -225,7 +239,7 @@ class Daemon:
         )
         self._run.start()
 
-    def _run_ended(self, run):
+    def _run_ended(self, run: Run) -> None:
         self._run = None
         if run.left_behind:
             self._left = run.leader
@@ -233,23 +247,23 @@ class Daemon:
             self._bye()
         self._reap()
 
-    def _end(self, why):
+    def _end(self, why: str) -> None:
         if self._ending is None:
             self._ending = why
             if self._run is None:
                 self._bye()
 
-    def _bye(self):
+    def _bye(self) -> None:
         # The folder goes first: who reads the farewell may rely on it.
         shutil.rmtree(self._folder, ignore_errors=True)
         self._say({"kind": "bye", "reason": self._ending})
         self._loop.after(_FAREWELL, self._stop)
 
-    def _stop(self):
+    def _stop(self) -> None:
         self._over = True
 
 
-def run_daemon(session, folder, archive, listener):
+def run_daemon(session: str, folder: str, archive: str, listener: socket.socket) -> None:
     """Serve one session until it is over; what goes wrong is left as last words for the next incarnation."""
     try:
         daemon = Daemon(session, folder, archive, listener)
@@ -260,7 +274,7 @@ def run_daemon(session, folder, archive, listener):
             file.write(traceback.format_exc())
 
 
-def _receive_descriptors(bridge):
+def _receive_descriptors(bridge: socket.socket) -> "tuple[int, int] | None":
     """Return the (stdin, stdout) that a bridge of our own user hands over, or None."""
     credentials = bridge.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     if struct.unpack("3i", credentials)[1] != os.getuid():
@@ -283,7 +297,7 @@ def _receive_descriptors(bridge):
     return tuple(fds)
 
 
-def _end_earlier_incarnation(folder):
+def _end_earlier_incarnation(folder: str) -> str:
     """Kill the session of a run that an earlier daemon of this session left; return that daemon's last words."""
     earlier = leader.recall(folder)
     if earlier is not None:

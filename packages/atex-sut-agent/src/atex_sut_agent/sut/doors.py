@@ -11,8 +11,12 @@ import termios
 
 from .control import Door
 from .framing import MAX_CHUNK
-from .loop import READ
+from .loop import READ, Loop
 from .results import GrammarError
+
+TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
+if TYPE_CHECKING:
+    from .run import Run
 
 _BACKLOG = 512
 _MAX_CLIENTS = 512  # at once; more wait to be accepted
@@ -20,7 +24,7 @@ PIPE_SIZE = 1024 * 1024  # bytes, asked for; the kernel may give less
 _F_SETPIPE_SZ = 1031  # has no name in Python 3.6
 
 
-def new_pipe():
+def new_pipe() -> "tuple[int, int]":
     """Return (read end, write end) of a pipe that is large and does not block its reader."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
@@ -31,7 +35,7 @@ def new_pipe():
     return reader, writer
 
 
-def bytes_waiting(fd):
+def bytes_waiting(fd: int) -> int:
     """Return how many bytes can be read from a pipe or socket now."""
     return struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))[0]
 
@@ -43,12 +47,12 @@ class Doors:
     `cut_short(what)` (a result that the agent itself cut short) and `flush()` (a piece has been read).
     """
 
-    def __init__(self, loop, run, path):
+    def __init__(self, loop: Loop, run: "Run", path: str) -> None:
         self._loop = loop
         self._run = run
         self._path = path
-        self._doors = {}  # fd: Door
-        self._sockets = {}  # fd: the socket of a client
+        self._doors: "dict[int, Door]" = {}  # fd: Door
+        self._sockets: "dict[int, socket.socket]" = {}  # fd: the socket of a client
         self._paused = False
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -63,13 +67,13 @@ class Doors:
         self._doors[reader] = Door(run)
         self._watch_all()
 
-    def close_pipe(self):
+    def close_pipe(self) -> None:
         """Close our copy of the pipe's write end, once the test has its own."""
         if self.pipe is not None:
             os.close(self.pipe)
             self.pipe = None
 
-    def pause(self):
+    def pause(self) -> None:
         """Read nothing more until `resume()`: the host is behind, so writers have to wait."""
         if not self._paused:
             self._paused = True
@@ -77,19 +81,19 @@ class Doors:
             for fd in self._doors:
                 self._loop.forget(fd)
 
-    def resume(self):
+    def resume(self) -> None:
         """Read on after `pause()`."""
         if self._paused:
             self._paused = False
             self._watch_all()
 
-    def released(self):
+    def released(self) -> None:
         """Files have been released: feed the doors that wait for some."""
         for fd, door in list(self._doors.items()):
             if door.waiting and self._doors.get(fd) is door:
                 self._feed(fd, door, b"")
 
-    def drain(self):
+    def drain(self) -> None:
         """Read what is in the doors at this moment, and no more: a daemon of the test may write for ever."""
         self._accept(READ)
         for fd, door in list(self._doors.items()):
@@ -97,7 +101,7 @@ class Doors:
             while waiting > 0 and self._doors.get(fd) is door and not door.waiting:
                 waiting -= self._read(fd, door)
 
-    def close(self):
+    def close(self) -> None:
         """Close everything. What is unfinished is an error of its client, or was cut short by the agent."""
         for fd, door in list(self._doors.items()):
             if self._doors.get(fd) is not door:
@@ -111,24 +115,24 @@ class Doors:
         self._listener.close()
         _remove(self._path)
 
-    def _watch_all(self):
+    def _watch_all(self) -> None:
         self._watch_listener()
         for fd, door in self._doors.items():
             self._watch(fd, door)
 
-    def _watch_listener(self):
+    def _watch_listener(self) -> None:
         if not self._paused and len(self._sockets) < _MAX_CLIENTS:
             self._loop.watch(self._listener.fileno(), READ, self._accept)
         else:
             self._loop.forget(self._listener.fileno())
 
-    def _watch(self, fd, door):
+    def _watch(self, fd: int, door: Door) -> None:
         if not self._paused and not door.waiting:
             self._loop.watch(fd, READ, lambda mask: self._read(fd, door))
         else:
             self._loop.forget(fd)
 
-    def _accept(self, mask):
+    def _accept(self, mask: int) -> None:
         while len(self._sockets) < _MAX_CLIENTS:
             try:
                 client, _ = self._listener.accept()
@@ -141,7 +145,7 @@ class Doors:
             self._watch(client.fileno(), door)
         self._watch_listener()
 
-    def _read(self, fd, door):
+    def _read(self, fd: int, door: Door) -> int:
         try:
             data = os.read(fd, MAX_CHUNK)
         except BlockingIOError:
@@ -154,7 +158,7 @@ class Doors:
             self._end(fd, door)
         return len(data) or MAX_CHUNK
 
-    def _feed(self, fd, door, data):
+    def _feed(self, fd: int, door: Door, data: bytes) -> None:
         was_waiting = door.waiting
         try:
             door.feed(data)
@@ -165,7 +169,7 @@ class Doors:
                 self._watch(fd, door)
         self._run.flush()
 
-    def _end(self, fd, door):
+    def _end(self, fd: int, door: Door) -> None:
         if door.unfinished and self._run.killing:
             self._run.cut_short(door.unfinished)
             door.drop()
@@ -178,7 +182,7 @@ class Doors:
         else:
             self._close(fd)
 
-    def _fail(self, fd, reason):
+    def _fail(self, fd: int, reason: str) -> None:
         client = self._sockets.get(fd)
         if client is not None:
             try:
@@ -188,7 +192,7 @@ class Doors:
         self._close(fd)
         self._run.door_failed(reason)
 
-    def _close(self, fd):
+    def _close(self, fd: int) -> None:
         del self._doors[fd]
         self._loop.forget(fd)
         client = self._sockets.pop(fd, None)
@@ -200,7 +204,7 @@ class Doors:
             self._watch_listener()
 
 
-def _remove(path):
+def _remove(path: str) -> None:
     try:
         os.unlink(path)
     except FileNotFoundError:

@@ -13,10 +13,10 @@ _TERM = re.compile(r"(\*)?\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.ASCII)
 LONGEST = 100 * 365 * 86400  # seconds; far beyond any test, and safe to add to any clock
 
 
-def parse_duration(text):
+def parse_duration(text: str) -> int:
     """Return the seconds (int) that `text` stands for. Raises ValueError, with the reason, where it is none."""
-    total = 0
-    factor = 1
+    total = 0.0
+    factor = 1.0
     terms = 0
     position = 0
     stripped = text.strip()
@@ -33,7 +33,9 @@ def parse_duration(text):
             total += float(number) * _SECONDS[unit]
             terms += 1
         else:
-            raise ValueError("duration {!r}: unknown unit {!r}, known are s, m, h and d".format(text, unit))
+            raise ValueError(
+                "duration {!r}: unknown unit {!r}, known are s, m, h and d".format(text, unit)
+            )
         position = match.end()
     if not terms:
         raise ValueError("{!r} is no duration like '5m' or '1h 30m'".format(text))

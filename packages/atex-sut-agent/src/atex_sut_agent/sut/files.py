@@ -8,11 +8,11 @@ class Files:
     time never write to the same file: the second waits, and its bytes follow the first's.
     """
 
-    def __init__(self):
-        self._lengths = {}
-        self._claims = {}  # door: {key: length at the time of the claim}
+    def __init__(self) -> None:
+        self._lengths: "dict[tuple[str, str], int]" = {}
+        self._claims: "dict[object, dict[tuple[str, str], int]]" = {}  # door: {key: length at the time of the claim}
 
-    def claim(self, door, name, files):
+    def claim(self, door: object, name: str, files: "list[str]") -> bool:
         """Try to claim; return whether it worked."""
         keys = {(name, file) for file in files}
         for claimed in self._claims.values():
@@ -21,20 +21,20 @@ class Files:
         self._claims[door] = {key: self._lengths.get(key, 0) for key in keys}
         return True
 
-    def grow(self, name, file, size):
+    def grow(self, name: str, file: str, size: int) -> int:
         """Note `size` more bytes; return the offset at which they land."""
         key = (name, file)
         offset = self._lengths.get(key, 0)
         self._lengths[key] = offset + size
         return offset
 
-    def commit(self, door):
+    def commit(self, door: object) -> None:
         """The result is complete: its files stay as they are."""
         del self._claims[door]
 
-    def cut_back(self, door):
+    def cut_back(self, door: object) -> "list[tuple[str, str, int]]":
         """The result is dropped: return [(name, file, length)] of what its files were before, and are again."""
         before = self._claims.pop(door)
         for key, length in before.items():
             self._lengths[key] = length
-        return sorted(key + (length,) for key, length in before.items())
+        return sorted((key[0], key[1], length) for key, length in before.items())

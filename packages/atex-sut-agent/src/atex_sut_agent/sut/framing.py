@@ -12,6 +12,11 @@ Used by both ends.
 import json
 import struct
 
+TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
 MAGIC = b"\x00\xffATEX agent 1\r\n"  # what the agent says first; all before it is a login's noise
 PROTOCOL = 1
 
@@ -27,7 +32,7 @@ class FrameError(Exception):
     """The stream is not frames, or one of them is larger than allowed. It can not be read any further."""
 
 
-def pack(number, head, tail=b""):
+def pack(number: int, head: "bytes | dict[str, Any]", tail: bytes = b"") -> bytes:
     """Return the bytes of one frame; `head` is a dict for JSON, or bytes that are JSON already."""
     if not isinstance(head, bytes):
         head = _encode(head).encode("utf-8", "surrogateescape")
@@ -40,10 +45,10 @@ class FrameReader:
     Holds at most one unfinished frame, so its memory is bounded by MAX_HEAD + MAX_TAIL and one piece.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> "Iterator[tuple[int, bytes, bytes]]":
         """Yield `(number, head, tail)` (int, bytes, bytes) for each frame that `data` completes.
 
         Raises FrameError as soon as a header announces more than the limits.

@@ -11,7 +11,7 @@ from .machine import boot
 from .processes import state_and_start
 
 
-def remember(folder, pid):
+def remember(folder: str, pid: int) -> None:
     """Note that `pid` leads the session of the run that goes on."""
     try:
         note = {"pid": pid, "start": state_and_start(pid)[1], "boot": boot()}
@@ -21,7 +21,7 @@ def remember(folder, pid):
         json.dump(note, file)
 
 
-def recall(folder):
+def recall(folder: str) -> "int | None":
     """Return the pid of the noted leader where its session may still have members, else None; forget the note."""
     path = os.path.join(folder, "leader")
     try:
@@ -36,4 +36,4 @@ def recall(folder):
         same = state_and_start(note["pid"])[1] == note["start"]
     except OSError:
         same = True  # the leader is gone; as long as its session has a member, nobody else gets that number
-    return note["pid"] if same else None
+    return int(note["pid"]) if same else None

@@ -6,6 +6,10 @@ import select
 
 from .clock import now
 
+TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 READ = select.POLLIN
 WRITE = select.POLLOUT
 GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL  # always reported, asked for or not
@@ -14,42 +18,42 @@ GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL  # always reported, ask
 class Timer:
     """A call that is due once; `cancel()` takes it back, any number of times."""
 
-    def __init__(self, when, callback):
+    def __init__(self, when: float, callback: "Callable[[], None]") -> None:
         self.when = when
-        self.callback = callback
+        self.callback: "Callable[[], None] | None" = callback
 
-    def cancel(self):
+    def cancel(self) -> None:
         self.callback = None
 
-    def __lt__(self, other):
+    def __lt__(self, other: "Timer") -> bool:
         return self.when < other.when
 
 
 class Loop:
     """Waits for descriptors and timers and calls what was registered for them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._poll = select.poll()
-        self._callbacks = {}
-        self._timers = []
+        self._callbacks: "dict[int, Callable[[int], object]]" = {}
+        self._timers: "list[Timer]" = []
 
-    def watch(self, fd, events, callback):
+    def watch(self, fd: int, events: int, callback: "Callable[[int], object]") -> None:
         """Call `callback(mask)` when one of `events` (or GONE) is true for `fd`; again for other events."""
         self._callbacks[fd] = callback
         self._poll.register(fd, events)
 
-    def forget(self, fd):
+    def forget(self, fd: int) -> None:
         """Stop watching `fd`, if it is watched. Call this before closing it."""
         if self._callbacks.pop(fd, None) is not None:
             self._poll.unregister(fd)
 
-    def after(self, seconds, callback):
+    def after(self, seconds: float, callback: "Callable[[], None]") -> Timer:
         """Call `callback()` once, `seconds` from now; return its Timer."""
         timer = Timer(now() + seconds, callback)
         heapq.heappush(self._timers, timer)
         return timer
 
-    def turn(self):
+    def turn(self) -> None:
         """Wait until something is due, and do all that is due then."""
         ready = self._poll.poll(self._milliseconds_to_wait())
         # A callback may close one of these descriptors, and the next open reuse its number.
@@ -59,11 +63,11 @@ class Loop:
                 callback(mask)
         present = now()
         while self._timers and self._timers[0].when <= present:
-            callback = heapq.heappop(self._timers).callback
-            if callback is not None:
-                callback()
+            overdue = heapq.heappop(self._timers).callback
+            if overdue is not None:
+                overdue()
 
-    def _milliseconds_to_wait(self):
+    def _milliseconds_to_wait(self) -> "int | None":
         while self._timers and self._timers[0].callback is None:
             heapq.heappop(self._timers)
         if not self._timers:

@@ -6,28 +6,31 @@ import pwd
 from .processes import state_and_start
 from .spawn import HAS_PRCTL
 
+TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
+if TYPE_CHECKING:
+    from typing import Any
+
 _KEPT = ("LANG", "LANGUAGE", "TZ", "XDG_RUNTIME_DIR")
 _STANDARD_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
-def boot():
+def boot() -> "list[str | int]":
     """Return what tells this boot from others: (boot id, PID 1's start). In a container the first is the host's."""
-    return [_first_word("/proc/sys/kernel/random/boot_id", ""), _init_started()]
+    return [_boot_id(), _init_started()]
 
 
-def facts():
+def facts() -> "dict[str, Any]":
     """Return the machine's part of the hello message."""
-    boot_id, init_started = boot()
     return {
         "user": _user().pw_name,
-        "boot_id": boot_id,
+        "boot_id": _boot_id(),
         "uptime": float(_first_word("/proc/uptime", "0")),
-        "init_started": init_started,
+        "init_started": _init_started(),
         "missing": [] if HAS_PRCTL else ["ctypes"],
     }
 
 
-def base_environment():
+def base_environment() -> "dict[str, str]":
     """Return what a test finds in its environment before anybody's wishes: a login's, but only what is listed.
 
     Above all no SSH_*: with SSH_CLIENT set, Debian's bash takes itself for a login over the network and reads
@@ -49,7 +52,7 @@ def base_environment():
     return environment
 
 
-def _user():
+def _user() -> pwd.struct_passwd:
     uid = os.getuid()
     try:
         return pwd.getpwuid(uid)
@@ -57,7 +60,7 @@ def _user():
         return pwd.struct_passwd((str(uid), "", uid, os.getgid(), "", "/", "/bin/sh"))
 
 
-def _first_word(path, default):
+def _first_word(path: str, default: str) -> str:
     try:
         with open(path) as file:
             return (file.read().split() or [default])[0]
@@ -65,7 +68,11 @@ def _first_word(path, default):
         return default
 
 
-def _init_started():
+def _boot_id() -> str:
+    return _first_word("/proc/sys/kernel/random/boot_id", "")
+
+
+def _init_started() -> int:
     try:
         return state_and_start(1)[1]
     except OSError:  # /proc may hide others' processes

@@ -7,7 +7,7 @@ MAX_FILE_NAME = 1024  # bytes
 MAX_COMPONENT = 255  # bytes
 
 
-def subtest_name(name, test):
+def subtest_name(name: "str | None", test: str) -> str:
     """Return which part of `test` a result named `name` is for; "" is the test itself.
 
     spec/RESULTS.md, key `name`: missing, empty, `/` or the test's own name is the test itself; the test's own
@@ -20,7 +20,7 @@ def subtest_name(name, test):
     return name
 
 
-def file_name_error(name):
+def file_name_error(name: object) -> "str | None":
     """Return why `name` may not be the name of a result's file, or None where it may."""
     if not isinstance(name, str) or not name:
         return "a file needs a name"

@@ -7,8 +7,12 @@ for another one. Groups are no measure: `timeout` and job control make their own
 import os
 import signal
 
+TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def session_members(sid):
+
+def session_members(sid: int) -> "list[int]":
     """Return the living processes (pids, zombies left out) of session `sid`."""
     members = []
     for name in os.listdir("/proc"):
@@ -22,7 +26,7 @@ def session_members(sid):
     return members
 
 
-def state_and_start(pid):
+def state_and_start(pid: int) -> "tuple[str, int]":
     """Return the state letter of a process and its start in clock ticks after boot (proc(5), stat).
 
     Raises OSError where there is no such process.
@@ -32,7 +36,7 @@ def state_and_start(pid):
     return fields[0].decode(), int(fields[19])
 
 
-def signal_session(leader, number):
+def signal_session(leader: int, number: int) -> None:
     """Send signal `number` to every process of the session that `leader` leads, its own group first."""
     _send(os.killpg, leader, number)
     for pid in session_members(leader):
@@ -40,7 +44,7 @@ def signal_session(leader, number):
             _send(os.kill, pid, number)
 
 
-def kill_session(leader):
+def kill_session(leader: int) -> int:
     """SIGKILL what lives of the session; return how many there were. Call again until that is 0."""
     members = session_members(leader)
     for pid in members:
@@ -48,7 +52,7 @@ def kill_session(leader):
     return len(members)
 
 
-def has_living_children():
+def has_living_children() -> bool:
     """Does this process have a child that is not dead already?
 
     For a child subreaper whose run has ended this answers, in one system call, whether anything of it is left.
@@ -61,7 +65,7 @@ def has_living_children():
     return True
 
 
-def ended_child():
+def ended_child() -> "tuple[int, int | None, int | None] | None":
     """Return (pid, exit code or None, signal or None) of a child that has ended, not yet reaped; None: there is none.
 
     It looks only (WNOWAIT): the caller reaps exactly this pid. A waitpid(-1) would take the exit status away from
@@ -78,14 +82,14 @@ def ended_child():
     return found.si_pid, None, found.si_status
 
 
-def _group(pid):
+def _group(pid: int) -> "int | None":
     try:
         return os.getpgid(pid)
     except OSError:
         return None
 
 
-def _send(function, pid, number):
+def _send(function: "Callable[[int, int], None]", pid: int, number: int) -> None:
     try:
         function(pid, number)
     except OSError:

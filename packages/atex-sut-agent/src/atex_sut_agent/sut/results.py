@@ -9,6 +9,11 @@ import math
 
 from .names import file_name_error
 
+TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
 MAX_RESULT = 1024 * 1024  # bytes of JSON
 MAX_DEPTH = 64
 _CLOSER_LOOK = frozenset(("files", "testout", "partial"))
@@ -19,35 +24,38 @@ class GrammarError(Exception):
     """What came through a door breaks its rules; the message is the reason that everybody is told."""
 
 
-def _integer(text):
+def _integer(text: str) -> int:
     value = int(text) if len(text) <= 20 else _INT64[1] + 1
     if not _INT64[0] <= value <= _INT64[1]:
         raise GrammarError("an integer does not fit into 64 bits")
     return value
 
 
-def _number(text):
+def _number(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise GrammarError("a number is not finite")
     return value
 
 
-def _constant(text):
+def _constant(text: str) -> "NoReturn":
     raise GrammarError("{} is no JSON".format(text))
 
 
-_scan = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=_constant).scan_once
+_decoder = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=_constant)
+_scan: "Callable[[str, int], tuple[Any, int]]" = _decoder.scan_once  # type: ignore[attr-defined]
 
 
-def decode_result(text, start=0):
+def decode_result(text: str, start: int = 0) -> "dict[str, Any]":
     """Return the object in `text` (str) from `start` to its end. Raises GrammarError with the reason."""
     while text[start : start + 1] in (" ", "\t", "\r", "\n"):
         start += 1
     try:
         value, end = _scan(text, start)
-    except (StopIteration, ValueError) as error:
-        raise GrammarError("a result is not JSON: {}".format(error or "it ends too early"))
+    except StopIteration:
+        raise GrammarError("a result is not JSON: a value is missing")
+    except ValueError as error:
+        raise GrammarError("a result is not JSON: {}".format(error))
     except RecursionError:
         raise GrammarError("a result is nested deeper than {}".format(MAX_DEPTH))
     if end != len(text) and text[end:].strip(" \t\r\n"):
@@ -56,11 +64,10 @@ def decode_result(text, start=0):
         _check_depth(value)
     if "\\u" in text:
         _check_surrogates(value)
-    _check_result(value)
-    return value
+    return _check_result(value)
 
 
-def count_plain(lines):
+def count_plain(lines: "list[str]") -> int:
     """Return how many of `lines` (str, `result {...}` each) from the first on are beyond doubt plain and valid.
 
     Plain: no files, no testout, nothing partial. This is the fast way for the millions; the first line that asks
@@ -78,7 +85,9 @@ def count_plain(lines):
                 or not _CLOSER_LOOK.isdisjoint(value)
                 or get("status") == "infra"
                 or not (
-                    type(get("name")) in string and type(get("status")) in string and type(get("note")) in string
+                    type(get("name")) in string
+                    and type(get("status")) in string
+                    and type(get("note")) in string
                 )
                 or line.count("[") + line.count("{") > MAX_DEPTH
                 or "\\u" in line
@@ -90,10 +99,10 @@ def count_plain(lines):
     return count
 
 
-def _check_depth(value):
+def _check_depth(value: object) -> None:
     level = [value]
     for _ in range(MAX_DEPTH):
-        inner = []
+        inner: "list[object]" = []
         for item in level:
             if isinstance(item, dict):
                 inner.extend(item.values())
@@ -106,15 +115,15 @@ def _check_depth(value):
         raise GrammarError("a result is nested deeper than {}".format(MAX_DEPTH))
 
 
-def _check_surrogates(value):
+def _check_surrogates(value: object) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         raise GrammarError("a result holds half of a surrogate pair")
 
 
-def _check_result(value):
-    if type(value) is not dict:
+def _check_result(value: object) -> "dict[str, Any]":
+    if not isinstance(value, dict):
         raise GrammarError("a result is not an object")
     for key in ("status", "name", "note", "testout"):
         text = value.get(key)
@@ -128,9 +137,10 @@ def _check_result(value):
         reason = file_name_error(value["testout"])
         if reason:
             raise GrammarError("testout: " + reason)
+    return value
 
 
-def files_of(value):
+def files_of(value: "dict[str, Any]") -> "list[tuple[str, int]]":
     """Return the files of a result as a list of (name, length). Raises GrammarError with the reason."""
     listed = value.get("files")
     if listed is None:
@@ -141,7 +151,7 @@ def files_of(value):
     for entry in listed:
         if type(entry) is not dict:
             raise GrammarError("one of a result's files is not an object")
-        name = entry.get("name")
+        name: "Any" = entry.get("name")
         reason = file_name_error(name)
         if reason:
             raise GrammarError(reason)

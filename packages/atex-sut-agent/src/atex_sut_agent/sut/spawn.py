@@ -7,24 +7,28 @@ import signal
 try:
     import ctypes
 
-    _libc = ctypes.CDLL(None)
-except (ImportError, OSError):  # some minimal pythons come without it
-    _libc = None
+    _prctl: "Callable[..., int] | None" = ctypes.CDLL(None).prctl
+except (ImportError, OSError, AttributeError):  # some minimal pythons come without it
+    _prctl = None
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _TEST_CONTROL = 3  # the descriptor of ATEX_TEST_CONTROL; a single digit, because dash takes no more
 _LOWEST_OURS = 10
 
-HAS_PRCTL = _libc is not None
+HAS_PRCTL = _prctl is not None
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
-def become_subreaper():
+def become_subreaper() -> bool:
     """Make this process the parent of all its orphaned descendants (prctl(2)). Return whether that worked."""
-    return HAS_PRCTL and _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    return _prctl is not None and _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
 
 
-def protect_from_oom():
+def protect_from_oom() -> None:
     """Keep the kernel from choosing this process when memory runs out, where we may."""
     _set_oom_score("-1000")
 
@@ -33,7 +37,9 @@ class SpawnError(Exception):
     """The process could not be started; the message says why."""
 
 
-def spawn(argv, folder, environment, output, control):
+def spawn(
+    argv: "list[str]", folder: str, environment: "dict[str, str]", output: int, control: int
+) -> int:
     """Start `argv` in `folder` as the leader of a new session; return its pid.
 
     `output` becomes its stdout and stderr, `control` its descriptor 3, stdin is /dev/null. It is killed when this
@@ -60,15 +66,23 @@ def spawn(argv, folder, environment, output, control):
     return pid
 
 
-def _become(argv, folder, environment, output, control, failure, parent):
+def _become(
+    argv: "list[str]",
+    folder: str,
+    environment: "dict[str, str]",
+    output: int,
+    control: int,
+    failure: int,
+    parent: int,
+) -> None:
     failure = fcntl.fcntl(failure, fcntl.F_DUPFD_CLOEXEC, _LOWEST_OURS)
     output = fcntl.fcntl(output, fcntl.F_DUPFD_CLOEXEC, _LOWEST_OURS)
     control = fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, _LOWEST_OURS)
     what = folder
     try:
         os.setsid()
-        if HAS_PRCTL:
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if _prctl is not None:
+            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             return  # it died before we asked to die with it
         _reset_signals()
@@ -86,7 +100,7 @@ def _become(argv, folder, environment, output, control, failure, parent):
         os.write(failure, "{}: {}".format(what, reason).encode("utf-8", "surrogateescape"))
 
 
-def _reset_signals():
+def _reset_signals() -> None:
     # An ignored signal stays ignored over exec, and no trap of a shell can undo it.
     for number in range(1, 32):
         if number not in (signal.SIGKILL, signal.SIGSTOP):
@@ -94,7 +108,7 @@ def _reset_signals():
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _set_oom_score(score):
+def _set_oom_score(score: str) -> None:
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write(score)
@@ -102,8 +116,8 @@ def _set_oom_score(score):
         pass  # not root, or a container that does not allow it: then it stays as it is
 
 
-def _read_all(fd):
-    chunks = []
+def _read_all(fd: int) -> bytes:
+    chunks: "list[bytes]" = []
     while True:
         chunk = os.read(fd, 4096)
         if not chunk:

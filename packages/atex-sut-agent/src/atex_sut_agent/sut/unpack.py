@@ -6,7 +6,7 @@ import sys
 import tarfile
 
 
-def unpack(folder):
+def unpack(folder: str) -> None:
     """Unpack stdin below `folder`, which must not exist yet. Raises OSError or tarfile.TarError."""
     partial = folder + ".partial"
     shutil.rmtree(partial, ignore_errors=True)
