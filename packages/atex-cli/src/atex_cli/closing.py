@@ -1,0 +1,69 @@
+"""What a run says at its end: what failed and why, what has no verdict, and where everything is."""
+
+from collections import defaultdict
+
+from atex_orchestrator import Summary, last_lines
+from atex_orchestrator.results import FinalRecord
+
+from atex_cli.terminal import Terminal
+
+LINES = 10  # of a failed test's output
+DETAILED = 20  # failed tests of which output is shown; the others have a line each
+NAMED = 5  # tests named for one cause
+REASON = 4000  # characters of a cause, which may be those of ten machines
+
+
+def print_summary(summary: Summary, terminal: Terminal) -> None:
+    """Print the closing summary of a run."""
+    for place, record in enumerate(summary.failed):
+        _print_failed(summary, record, terminal, output=place < DETAILED)
+    _print_infra(summary, terminal)
+    terminal.say()
+    terminal.say(_count(summary, terminal))
+    terminal.say(f"Results: {summary.folder}")
+    for machine, reason in summary.left.items():
+        terminal.complain(
+            f"atex: processes of this run may be left on {machine}: {terminal.quote(reason)}"
+        )
+
+
+def _print_failed(
+    summary: Summary, record: FinalRecord, terminal: Terminal, *, output: bool
+) -> None:
+    note = f"  ({terminal.quote(record.note)})" if record.note else ""
+    where = f"  {record.platform}" if len(summary.info.platforms) > 1 else ""
+    file = summary.output_file(record)
+    terminal.say()
+    terminal.say(f"{terminal.status(record.status)} {terminal.quote(record.test)}{where}{note}")
+    if file is not None and output:
+        for line in last_lines(file, LINES):
+            terminal.say(f"    {terminal.quote(line)}")
+    if file is not None:
+        terminal.say(f"  {file}")
+
+
+def _print_infra(summary: Summary, terminal: Terminal) -> None:
+    """Print why tests have no verdict: a paragraph for each machine and cause, not for each test."""
+    causes: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for record in summary.infra:
+        causes[record.machine or "not started", record.note or ""].append(record.test)
+    for platform, _serial, name in summary.missing:
+        causes["no record", f"the run of platform {platform} ended before"].append(name)
+    for (where, note), tests in causes.items():
+        names = ", ".join(terminal.quote(name) for name in tests[:NAMED])
+        more = f" and {len(tests) - NAMED} more" if len(tests) > NAMED else ""
+        terminal.say()
+        terminal.say(f"{terminal.status('infra')} {where}: {terminal.quote(note, REASON)}")
+        terminal.say(f"    {names}{more}")
+
+
+def _count(summary: Summary, terminal: Terminal) -> str:
+    if not summary.tests:
+        return "There was nothing to run."
+    words = [
+        f"{count} {terminal.status(status)}" for status, count in sorted(summary.counts.items())
+    ]
+    if summary.missing:
+        words.append(f"{len(summary.missing)} without a record")
+    total = "1 test" if summary.tests == 1 else f"{summary.tests} tests"
+    return f"{total}: {', '.join(words)}"

@@ -1,0 +1,80 @@
+"""The options that say which tests are meant, shared by the commands that read a tree."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+from atex_fmf import FmfError, Suite, discover
+
+from atex_cli.errors import Refused
+from atex_cli.invocation import Invocation
+
+_log = logging.getLogger(__name__)
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+Context = dict[str, list[str]]
+
+
+def tree_options(command: _Command) -> _Command:
+    """Add TREE, --plan, --test, -c and -v; they arrive as `tree`, `plan`, `tests` and `context`."""
+    for option in reversed(
+        (
+            click.argument("tree", default="."),
+            click.option("--plan", metavar="NAME", help="The plan to run, by its whole name."),
+            click.option(
+                "--test",
+                "tests",
+                metavar="REGEX",
+                multiple=True,
+                help="Only tests whose name has a match of this, or of another --test.",
+            ),
+            click.option(
+                "-c",
+                "--context",
+                metavar="KEY=VALUE[,VALUE...]",
+                multiple=True,
+                callback=_read_context,
+                help="A dimension of the fmf context, for all machines.",
+            ),
+            click.option(
+                "-v",
+                "--verbose",
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_be_verbose,
+                help="Say on stderr what happens, and show tracebacks.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def read_suite(
+    tree: str, plan: str | None, tests: Sequence[str], context: Mapping[str, Any]
+) -> Suite:
+    """Discover the tests that are meant. Raises Refused where the tree, the plan or a pattern is wrong."""
+    try:
+        return discover(tree, plan=plan, tests=tests, context=context)
+    except FmfError as error:
+        raise Refused(str(error)) from error
+
+
+def _read_context(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> Context:
+    context: Context = {}
+    for value in values:
+        key, equals, words = value.partition("=")
+        if not key or not equals or not words:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE", ctx, parameter)
+        context.setdefault(key, []).extend(words.split(","))
+    return context
+
+
+def _be_verbose(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    invocation = ctx.ensure_object(Invocation)
+    invocation.verbose = value
+    invocation.start_logging()

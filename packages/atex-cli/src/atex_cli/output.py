@@ -1,0 +1,29 @@
+"""Where a run's results go when nobody says."""
+
+import itertools
+from datetime import datetime
+from pathlib import Path
+
+from atex_cli.errors import Refused
+
+RUNS = Path("atex-runs")
+
+
+def new_folder() -> Path:
+    """Make a folder named after this moment below `atex-runs`; two that start in the same second get two.
+
+    Raises Refused where it can not be made.
+    """
+    name = datetime.now().astimezone().strftime("%Y-%m-%d-%H.%M.%S")
+    try:
+        RUNS.mkdir(exist_ok=True)
+        for suffix in itertools.chain([""], (f"-{number}" for number in itertools.count(2))):
+            folder = RUNS / (name + suffix)
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            return folder
+    except OSError as error:
+        raise Refused(f"{RUNS}: {error.strerror}: choose another place with --output") from error
+    raise AssertionError

@@ -1,0 +1,42 @@
+"""What a run says while it goes on: a line a finished test, and what happened to machines."""
+
+from atex_orchestrator import events
+from atex_orchestrator.events import Event
+
+from atex_cli.terminal import Terminal
+
+STATUS_WIDTH = 5  # of the longest status
+
+
+class Progress:
+    """Listens to the events of a run. Called by the run's owner thread alone."""
+
+    def __init__(self, terminal: Terminal, *, quiet: bool = False) -> None:
+        """Write to `terminal`; where `quiet`, only what went wrong."""
+        self._terminal = terminal
+        self._quiet = quiet
+
+    def __call__(self, event: Event) -> None:
+        """Say what happened."""
+        match event:
+            case events.TestFinished() if not self._quiet:
+                self._terminal.say(self._finished(event))
+            case events.TestsGivenUp(serials=serials) if not self._quiet:
+                status = self._terminal.status("infra", STATUS_WIDTH)
+                count = "1 test" if len(serials) == 1 else f"{len(serials)} tests"
+                self._terminal.say(f"{status} {count} of {event.platform} not started")
+            case events.MachineFailed(reason=reason):
+                self._terminal.complain(f"atex: {event.during}: {self._terminal.quote(reason)}")
+            case events.RunStopping(reason=reason, at_once=False):
+                self._terminal.complain(
+                    f"atex: {reason}: tests are cancelled, machines finished (60 s at most) and given back;"
+                    " once more to leave at once"
+                )
+            case events.RunStopping(at_once=True):
+                self._terminal.complain("atex: leaving at once")
+
+    def _finished(self, event: events.TestFinished) -> str:
+        terminal = self._terminal
+        status = terminal.status(event.status, STATUS_WIDTH)
+        line = f"{status} {terminal.quote(event.test)}  {event.seconds:.2f} s  {event.machine}"
+        return f"{line}  ({terminal.quote(event.note)})" if event.note else line

@@ -1,0 +1,37 @@
+"""Variables for the tests, from the command line and from the caller's environment."""
+
+from collections.abc import Iterable, Mapping
+
+from atex_cli.errors import Refused
+
+
+def read_environment(texts: Iterable[str], caller: Mapping[str, str]) -> dict[str, str]:
+    """Return what `-e NAME=VALUE` and `-e NAME` ask for. Raises Refused for a name that `caller` lacks."""
+    environment = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name:
+            raise Refused(f"{text!r}: a variable needs a name")
+        environment[name] = value if equals else _look_up(name, caller)
+    return environment
+
+
+def read_secrets(names: Iterable[str], caller: Mapping[str, str]) -> dict[str, str]:
+    """Return what `--secret NAME` asks for. Raises Refused, and never quotes a value."""
+    secrets = {}
+    for text in names:
+        name, equals, _value = text.partition("=")
+        if equals:
+            raise Refused(
+                f"--secret {name}: give the name alone and the value by the environment,"
+                " where other users do not see it"
+            )
+        secrets[name] = _look_up(name, caller)
+    return secrets
+
+
+def _look_up(name: str, caller: Mapping[str, str]) -> str:
+    try:
+        return caller[name]
+    except KeyError:
+        raise Refused(f"{name} is not set in the environment: set it, or give NAME=VALUE") from None

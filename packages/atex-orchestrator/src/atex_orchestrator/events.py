@@ -1,0 +1,126 @@
+"""What happens in a pool, as typed facts: one Struct a kind, in the past tense.
+
+The worker of a machine puts them in the orchestrator's queue; its owner thread feeds them to the scheduler, appends
+them to the run folder's `events.jsonl` (a line each, the kind under `event`) and hands them to `on_event`.
+"""
+
+import time
+from typing import Literal
+
+import msgspec
+from atex_executor.records import timestamp
+
+During = Literal["reserve", "start", "prepare", "test", "finish", "release"]
+
+
+def now() -> str:
+    """Return this moment as the run folder has it: UTC, to the millisecond, as `2026-11-20T15:04:05.123Z`."""
+    return timestamp(time.time())
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", omit_defaults=True):
+    time: str = msgspec.field(default_factory=now)  # when it happened, see now()
+
+
+class RunStarted(_Event, kw_only=True, tag="run-started"):
+    """The run folder is open and nothing is reserved yet."""
+
+    tests: int  # over all platforms
+
+
+class RunStopping(_Event, kw_only=True, tag="run-stopping"):
+    """Somebody asked to stop: no test is started from here on, running ones are cancelled."""
+
+    reason: str
+    at_once: bool = False  # the second time: nobody waits
+
+
+class RunEnded(_Event, kw_only=True, tag="run-ended"):
+    """Every test has its final record; the last line of a run that ended by itself or was stopped."""
+
+    reason: str | None = None  # why it was stopped; None: it came to its end
+
+
+class TestsGivenUp(_Event, kw_only=True, tag="given-up"):
+    """These tests will not be started; each has its `infra` record with this reason."""
+
+    platform: str
+    serials: tuple[int, ...]
+    reason: str
+
+
+class OfWorker(_Event, kw_only=True):
+    """What all events of a machine have."""
+
+    worker: int  # counted from 1; a worker has one machine, from the request to the release
+    platform: str
+
+
+class MachineRequested(OfWorker, kw_only=True, tag="requested"):
+    """A worker set out to get a machine."""
+
+    pool: str
+
+
+class MachineReserved(OfWorker, kw_only=True, tag="reserved"):
+    """The machine is ours; the agent and the tree are not on it yet."""
+
+    machine: str
+
+
+class MachineReady(OfWorker, kw_only=True, tag="ready"):
+    """Prepared: it waits for its first test."""
+
+    machine: str
+    session: str | None = None  # names the agent's session, which another process may attach to
+
+
+class TestStarted(OfWorker, kw_only=True, tag="started"):
+    """A test was handed to a machine."""
+
+    machine: str
+    test: str
+    serial: int
+    attempt: int
+
+
+class TestFinished(OfWorker, kw_only=True, tag="finished"):
+    """A test that was started has its final record in `results.jsonl`."""
+
+    machine: str
+    test: str
+    serial: int
+    attempt: int
+    status: str
+    seconds: float
+    note: str | None = None
+
+
+class MachineFailed(OfWorker, kw_only=True, tag="failed"):
+    """The machine takes no more tests. Comes before the TestFinished of the test that was running there."""
+
+    machine: str | None  # None: it was not even reserved
+    during: During
+    reason: str
+
+
+class MachineReleased(OfWorker, kw_only=True, tag="released"):
+    """The worker has ended, the last event of each; nothing of it is used any more."""
+
+    machine: str | None = None
+    left: str | None = None  # why processes of ours may still be there; None: there are none
+
+
+Event = (
+    RunStarted
+    | RunStopping
+    | RunEnded
+    | TestsGivenUp
+    | MachineRequested
+    | MachineReserved
+    | MachineReady
+    | TestStarted
+    | TestFinished
+    | MachineFailed
+    | MachineReleased
+)

@@ -1,0 +1,147 @@
+"""Runs tests on a pool of machines: what to run, where, and the switch that starts it."""
+
+import platform as python_platform
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from types import MappingProxyType
+
+import atex_executor
+import atex_fmf
+import atex_provision
+import atex_sut_agent
+from atex_fmf import Suite
+from atex_provision import Provisioner
+
+import atex_orchestrator
+from atex_orchestrator.errors import SetupError
+from atex_orchestrator.events import Event, now
+from atex_orchestrator.results import PlatformInfo, PoolInfo, RunFolder, RunInfo
+from atex_orchestrator.run import Abort, MachinePool, PoolRun
+from atex_orchestrator.summary import Summary
+from atex_orchestrator.worker import Settings
+
+PACKAGES = (atex_sut_agent, atex_fmf, atex_provision, atex_executor, atex_orchestrator)
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+_NO_CONTEXT: Mapping[str, str | Sequence[str]] = MappingProxyType({})
+
+
+class Orchestrator:
+    """Keeps the machines of several pools busy until no test is left, once.
+
+    Add platforms with their tests and provisioners for them, then call run(). Only abort() may be called from other
+    threads than the one that built it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        environment: Mapping[str, str] = _NOTHING,
+        secrets: Mapping[str, str] = _NOTHING,
+        grace: float = 300.0,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        """Prepare a run with results in `folder`, which does not exist yet or is empty.
+
+        `environment` and `secrets` are variables for all tests and phases, above those of the metadata; secrets are
+        handed to the machines and written nowhere. `grace`: seconds that a test which reached its limit has
+        between SIGINT and SIGKILL. `on_event` is called in run()'s thread with each event; what it raises stops
+        the run.
+        """
+        self._folder = folder
+        self._settings = Settings(environment=dict(environment), secrets=dict(secrets), grace=grace)
+        self._on_event = on_event
+        self._platforms: dict[str, PlatformInfo] = {}
+        self._suites: dict[str, Suite] = {}
+        self._pools: list[MachinePool] = []
+        self._inbox: SimpleQueue[Event | Abort] = SimpleQueue()
+
+    def add_platform(
+        self,
+        platform: str,
+        suite: Suite,
+        *,
+        context: Mapping[str, str | Sequence[str]] = _NO_CONTEXT,
+    ) -> None:
+        """Run the tests of `suite` on the machines of `platform`; `context`, what they were discovered with, is noted.
+
+        Raises SetupError if the platform is there already.
+        """
+        if platform in self._suites:
+            raise SetupError(f"platform {platform} was added twice")
+        self._suites[platform] = suite
+        self._platforms[platform] = PlatformInfo(
+            name=platform,
+            context=dict(context),
+            tree=suite.root,
+            plan=suite.plan.name,
+            tests=[(test.serial, test.name) for test in suite.tests],
+        )
+
+    def add_provisioner(
+        self,
+        factory: Callable[[], Provisioner],
+        *,
+        max_workers: int = 1,
+        platform: str,
+        name: str = "",
+    ) -> None:
+        """Take machines for `platform` from `factory`, `max_workers` at a time at most.
+
+        `factory` is called once for each machine, in a thread of its own. `name` is what the pool is called in the
+        run folder and in messages; without it, as its platform.
+
+        Raises SetupError if the platform was not added before, or `max_workers` is not positive.
+        """
+        if platform not in self._suites:
+            raise SetupError(
+                f"platform {platform} is not known: add it, with its tests, before its machines"
+            )
+        if max_workers < 1:
+            raise SetupError(f"a pool of {max_workers} machines runs nothing")
+        self._pools.append(
+            MachinePool(platform=platform, name=name or platform, factory=factory, size=max_workers)
+        )
+
+    def run(self) -> Summary:
+        """Run every test, and return what became of them when all have their final record.
+
+        May be called once. Raises SetupError if tests have no machines and FolderInUse, both before anything is
+        reserved. A KeyboardInterrupt, what `on_event` raises and any bug stop the run as abort() does, and are raised
+        when all is settled.
+        """
+        staffed = {pool.platform for pool in self._pools}
+        for platform in self._suites:
+            if platform not in staffed:
+                raise SetupError(
+                    f"platform {platform} has tests and no machines: add a provisioner"
+                )
+        with RunFolder(self._folder, self._info()) as folder:
+            return PoolRun(
+                folder, self._suites, self._pools, self._settings, self._inbox, self._on_event
+            ).execute()
+
+    def abort(self, reason: str, *, at_once: bool = False) -> None:
+        """Stop the run: start no test, cancel those that run, finish, give machines back, write every record.
+
+        Returns at once. `at_once`: nobody waits for tests that clean up, nor for finish phases. From any thread and
+        any signal handler, any number of times; before run(), it stops as soon as it starts.
+        """
+        self._inbox.put(Abort(reason, at_once))
+
+    def _info(self) -> RunInfo:
+        versions = {package.__name__: package.__version__ for package in PACKAGES}
+        return RunInfo(
+            started=now(),
+            versions={"python": python_platform.python_version(), **versions},
+            platforms=list(self._platforms.values()),
+            pools=[
+                PoolInfo(platform=pool.platform, name=pool.name, machines=pool.size)
+                for pool in self._pools
+            ],
+            environment=dict(self._settings.environment),
+            secrets=sorted(self._settings.secrets),
+            grace=self._settings.grace,
+        )

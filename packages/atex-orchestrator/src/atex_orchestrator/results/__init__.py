@@ -1,0 +1,34 @@
+"""The run folder: what is written there besides results and files, and reading all of it back.
+
+`results.jsonl` and `files/` are written by the executor's sink, nowhere else.
+"""
+
+from atex_orchestrator.results.folder import (
+    LOG,
+    PlatformInfo,
+    PoolInfo,
+    RunFolder,
+    RunInfo,
+    read_run,
+)
+from atex_orchestrator.results.reader import (
+    FinalRecord,
+    read_events,
+    read_finals,
+    read_records,
+    whole_lines,
+)
+
+__all__ = [
+    "LOG",
+    "FinalRecord",
+    "PlatformInfo",
+    "PoolInfo",
+    "RunFolder",
+    "RunInfo",
+    "read_events",
+    "read_finals",
+    "read_records",
+    "read_run",
+    "whole_lines",
+]

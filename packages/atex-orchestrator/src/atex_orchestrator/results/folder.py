@@ -1,0 +1,118 @@
+"""The run folder as the orchestrator writes it: `run.json`, `events.jsonl`, `log.txt`.
+
+A folder is written by one thread, the owner of the run; `log.txt` takes lines from all.
+"""
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from atex_orchestrator.errors import FolderInUse, FolderUnreadable
+from atex_orchestrator.events import Event
+from atex_orchestrator.results.log import LogFile
+
+RUN = "run.json"
+RESULTS = "results.jsonl"
+EVENTS = "events.jsonl"
+FILES = "files"
+LOG = "log.txt"
+
+
+class PlatformInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A platform and what is run on it."""
+
+    name: str
+    context: dict[str, Any] = {}
+    tree: str
+    plan: str = ""
+    tests: list[tuple[int, str]] = []
+    """Serial and name of each test."""
+
+
+class PoolInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Machines that were asked for."""
+
+    platform: str
+    name: str
+    machines: int
+
+
+class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What was asked of a run: `run.json`. Of secrets it has the names."""
+
+    started: str
+    ended: str | None = None
+    """When the run ended, by itself or stopped; None: it still runs, or was killed."""
+    stopped: str | None = None
+    """Why it was stopped, where it was."""
+    versions: dict[str, str] = {}
+    platforms: list[PlatformInfo] = []
+    pools: list[PoolInfo] = []
+    environment: dict[str, str] = {}
+    secrets: list[str] = []
+    grace: float = 0.0
+    """Seconds between SIGINT and SIGKILL for a test that reached its limit."""
+
+
+class RunFolder:
+    """A run folder that is being written. Close it, or use it as a context manager."""
+
+    def __init__(self, path: Path, info: RunInfo) -> None:
+        """Make the folder `path`, or take it where it exists and is empty, and write `run.json`.
+
+        Raises FolderInUse if there is anything in it, or if it can not be made.
+        """
+        self.path = path
+        self.info = info
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise FolderInUse(f"{path} is not empty: a run needs a folder of its own")
+            (path / RUN).touch(exist_ok=False)  # of two that start here at once, one fails
+        except OSError as error:
+            raise FolderInUse(f"{path} can not be the run folder: {error.strerror}") from error
+        self._log = LogFile(path / LOG)
+        self._events = (path / EVENTS).open("ab", buffering=0)
+        self._encoder = msgspec.json.Encoder()
+        self.write_info()
+
+    def write_info(self) -> None:
+        """Write `run.json` whole, so that a reader finds the old one or the new one. Raises OSError."""
+        text = msgspec.json.format(self._encoder.encode(self.info), indent=2)
+        beside = self.path / f".{RUN}"
+        with beside.open("wb") as file:
+            file.write(text + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self.path / RUN)
+
+    def append(self, event: Event) -> None:
+        """Append a line to `events.jsonl`. Raises OSError."""
+        self._events.write(self._encoder.encode(event) + b"\n")
+
+    def close(self) -> None:
+        """Close the files; any number of times."""
+        self._events.close()
+        self._log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def read_run(folder: Path) -> RunInfo:
+    """Return what is in `run.json` of a run folder. Raises FolderUnreadable where there is none that fits."""
+    try:
+        return msgspec.json.decode((folder / RUN).read_bytes(), type=RunInfo)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise FolderUnreadable(f"{folder} is not a run folder: {RUN}: {error}") from error

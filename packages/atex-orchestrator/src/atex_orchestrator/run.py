@@ -1,0 +1,299 @@
+"""One run, from the first machine asked for to the last record.
+
+Guarantees: all state is owned by the thread that calls execute(); workers only put events in the inbox. Whatever
+happens short of a kill -9 (a machine that hangs, a full disk, a bug), every wait ends, and every test has a final
+record where one can be written.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import msgspec
+from atex_executor import FolderSink, SinkError
+from atex_executor.records import unstarted_record
+from atex_fmf import Suite, Test
+from atex_provision import Provisioner
+
+from atex_orchestrator.events import (
+    Event,
+    MachineReleased,
+    MachineRequested,
+    OfWorker,
+    RunEnded,
+    RunStarted,
+    RunStopping,
+    TestFinished,
+    TestsGivenUp,
+    TestStarted,
+    now,
+)
+from atex_orchestrator.results import RunFolder
+from atex_orchestrator.scheduler import Decision, GiveUp, Pool, Release, Reserve, Run, Scheduler
+from atex_orchestrator.summary import Summary, summarize
+from atex_orchestrator.worker import Settings, Worker
+
+_log = logging.getLogger(__name__)
+
+STOP_LIMIT = (
+    80.0  # seconds: SIGINT and SIGKILL of the tests, 60 for finish, and the ways there and back
+)
+AT_ONCE_LIMIT = 5.0  # seconds for those who are told to leave at once
+ABORT_LIMIT = 5.0  # seconds for giving back the machines of workers that hang
+JOIN_LIMIT = 5.0  # seconds for the threads of a worker that said its last word
+
+
+class Abort(msgspec.Struct, frozen=True):
+    """Somebody wants the run to stop."""
+
+    reason: str
+    at_once: bool = False
+
+
+class MachinePool(msgspec.Struct, frozen=True, kw_only=True):
+    """Where machines come from."""
+
+    platform: str
+    name: str
+    factory: Callable[[], Provisioner]
+    size: int
+
+
+class PoolRun:
+    """Carries out what the scheduler decides, until every test has its record."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        suites: Mapping[str, Suite],
+        pools: Sequence[MachinePool],
+        settings: Settings,
+        inbox: "SimpleQueue[Event | Abort]",
+        on_event: Callable[[Event], None] | None,
+    ) -> None:
+        self._folder = folder
+        self._suites = suites
+        self._pools = pools
+        self._settings = settings
+        self._inbox = inbox
+        self._on_event = on_event
+        self._scheduler = Scheduler(
+            {platform: suite.tests for platform, suite in suites.items()},
+            [Pool(pool.platform, pool.size) for pool in pools],
+        )
+        self._sink = FolderSink(folder.path)
+        self._workers: dict[int, Worker] = {}  # those that have not ended
+        self._hung: list[Worker] = []  # those that would not end
+        self._running: dict[int, Test] = {}  # by worker
+        self._stopping: Abort | None = None
+        self._deadline: float | None = (
+            None  # time.monotonic() until which those told to stop have time
+        )
+        self._broken: BaseException | None = None
+
+    def execute(self) -> Summary:
+        """Run all tests; return what became of them.
+
+        Raises, when all is settled: what `on_event` raised, what a bug raised, KeyboardInterrupt.
+        """
+        self._guarded(self._begin)
+        while self._workers or not (self._stopping or self._scheduler.done):
+            self._guarded(self._step)
+        self._free_hung_machines()
+        self._sink.close()
+        summary = self._close_books()
+        if self._broken is not None:
+            raise self._broken
+        return summary
+
+    def _begin(self) -> None:
+        self._tell(RunStarted(tests=sum(len(suite.tests) for suite in self._suites.values())))
+        self._carry_out(self._scheduler.start())
+
+    def _step(self) -> None:
+        """Take one message, or find that the time is up."""
+        remaining = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        try:
+            message = self._inbox.get(timeout=remaining)
+        except Empty:
+            self._time_is_up()
+            return
+        if isinstance(message, Abort):
+            self._stop(message)
+        else:
+            self._take(message)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except KeyboardInterrupt as error:  # of a script that has no handler for SIGINT
+            self._broken = self._broken or error
+            self._stop(Abort("interrupted", at_once=self._stopping is not None))
+        except Exception as error:
+            self._break(error)
+
+    def _carry_out(self, decisions: Iterable[Decision]) -> None:
+        for decision in decisions:
+            match decision:
+                case Reserve(worker=number, pool=index):
+                    self._hire(number, self._pools[index])
+                case Run(worker=number, test=test, attempt=attempt):
+                    self._start_test(self._workers[number], test, attempt)
+                case Release(worker=number) if number in self._workers:
+                    self._workers[number].release()
+                case GiveUp(platform=platform, tests=tests, reason=reason):
+                    self._give_up(platform, tests, reason)
+
+    def _hire(self, number: int, pool: MachinePool) -> None:
+        worker = Worker(
+            number,
+            platform=pool.platform,
+            suite=self._suites[pool.platform],
+            factory=pool.factory,
+            settings=self._settings,
+            sink=self._sink,
+            emit=self._inbox.put,
+        )
+        self._workers[number] = worker
+        self._tell(MachineRequested(worker=number, platform=pool.platform, pool=pool.name))
+        worker.start()
+
+    def _start_test(self, worker: Worker, test: Test, attempt: int) -> None:
+        self._running[worker.number] = test
+        self._tell(
+            TestStarted(
+                worker=worker.number,
+                platform=worker.platform,
+                machine=worker.machine or "",
+                test=test.name,
+                serial=test.serial,
+                attempt=attempt,
+            )
+        )
+        worker.run(test, attempt)
+
+    def _give_up(self, platform: str, tests: Sequence[Test], reason: str) -> None:
+        try:
+            self._sink.records(
+                [unstarted_record(test, platform, "infra", reason) for test in tests]
+            )
+        except SinkError as error:
+            self._break(error)
+        serials = tuple(test.serial for test in tests)
+        self._tell(TestsGivenUp(platform=platform, serials=serials, reason=reason))
+
+    def _take(self, event: Event) -> None:
+        """Let what a worker says have its effects: in the folder, then on what happens next."""
+        worker = self._workers.get(event.worker) if isinstance(event, OfWorker) else None
+        if worker is None:
+            return  # of one whose time was up
+        if isinstance(event, TestFinished):
+            self._running.pop(worker.number, None)
+        if isinstance(event, MachineReleased):
+            del self._workers[worker.number]
+            worker.join(JOIN_LIMIT)
+            if worker.error is not None:
+                self._break(worker.error)
+        self._tell(event)
+        self._carry_out(self._scheduler.handle(event))
+
+    def _stop(self, abort: Abort) -> None:
+        """Start nothing more and end what runs; once stopping, only `at_once` makes a difference, and once."""
+        first = self._stopping is None
+        if self._stopping is not None:
+            if self._stopping.at_once or not abort.at_once:
+                return
+            abort = Abort(self._stopping.reason, at_once=True)
+        self._stopping = abort
+        self._deadline = time.monotonic() + (AT_ONCE_LIMIT if abort.at_once else STOP_LIMIT)
+        for worker in self._workers.values():
+            worker.stop(abort.reason, at_once=abort.at_once)
+        self._tell(RunStopping(reason=abort.reason, at_once=abort.at_once))
+        if first:
+            self._carry_out(self._scheduler.stop(abort.reason))
+
+    def _time_is_up(self) -> None:
+        """Press those who were told to stop; leave behind those who were pressed."""
+        if self._stopping is not None and not self._stopping.at_once:
+            self._stop(Abort(self._stopping.reason, at_once=True))
+            return
+        for number, worker in self._workers.items():
+            left = "it did not answer in time" if worker.machine else None
+            _log.warning("worker %d did not end in time", number)
+            self._tell(
+                MachineReleased(
+                    worker=number, platform=worker.platform, machine=worker.machine, left=left
+                )
+            )
+        self._hung = list(self._workers.values())
+        self._workers.clear()
+
+    def _free_hung_machines(self) -> None:
+        threads = [threading.Thread(target=worker.abandon, daemon=True) for worker in self._hung]
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + ABORT_LIMIT
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _close_books(self) -> Summary:
+        """Write down the end of the run, and the records that are still missing."""
+        reason = self._stopping.reason if self._stopping else None
+        self._tell(RunEnded(reason=reason))
+        self._folder.info.ended = now()
+        self._folder.info.stopped = reason
+        try:
+            self._folder.write_info()
+            summary = summarize(self._folder.path)
+            if summary.missing:
+                with FolderSink(self._folder.path) as sink:
+                    sink.records(self._missing_records(summary))
+        except (OSError, SinkError):
+            _log.exception("the run folder is not complete")
+        return summarize(self._folder.path)
+
+    def _missing_records(self, summary: Summary) -> list[dict[str, Any]]:
+        """Records of tests whose worker was left behind, or that a bug or a full disk kept from being written."""
+        hung = {
+            (worker.platform, self._running[worker.number].serial): worker.machine
+            for worker in self._hung
+            if worker.number in self._running
+        }
+        reason = self._stopping.reason if self._stopping else "its record was lost"
+        tests = {
+            (name, test.serial): test
+            for name, suite in self._suites.items()
+            for test in suite.tests
+        }
+        records = []
+        for platform, serial, _name in summary.missing:
+            note = reason
+            if machine := hung.get((platform, serial)):
+                note += f"; {machine} did not answer in time, the test may still be running there"
+            records.append(unstarted_record(tests[platform, serial], platform, "infra", note))
+        return records
+
+    def _tell(self, event: Event) -> None:
+        """Write an event down and hand it on; what goes wrong there is not raised, but stops the run."""
+        try:
+            self._folder.append(event)
+        except OSError as error:
+            self._break(error)
+        if self._on_event is not None:
+            try:
+                self._on_event(event)
+            except Exception as error:
+                self._broken = self._broken or error
+                self._inbox.put(Abort(f"the listener of events broke: {error}"))
+
+    def _break(self, error: Exception) -> None:
+        """Stop the run for something that is neither a test's nor a machine's doing."""
+        if isinstance(error, (OSError, SinkError)):
+            self._inbox.put(Abort(f"the run folder can not be written: {error}"))
+            return
+        _log.error("the run broke", exc_info=error)
+        self._broken = self._broken or error
+        self._inbox.put(Abort(f"atex broke: {type(error).__name__}: {error}"))

@@ -1,0 +1,198 @@
+"""Which machine does what next: events in, decisions out.
+
+Pure: no clock, no threads, no I/O, so that it is tested and simulated without any of them. Whoever owns it carries
+the decisions out, in their order, and says by events what came of them.
+
+The rules: tests of a platform start in the plan's order; a free machine takes the next one; nobody waits for the last
+machine to come; no more machines are asked for than there are tests waiting; a machine that nothing is left for is
+let go at once; one that failed is not used again; a platform without machines gives its waiting tests up. Every
+test is decided upon exactly once: it is run, or given up.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum, auto
+
+import msgspec
+from atex_fmf import Test
+
+from atex_orchestrator.events import (
+    Event,
+    MachineFailed,
+    MachineReady,
+    MachineReleased,
+    TestFinished,
+)
+
+REASONS = 10  # of machines that failed, named in the note of each test that is given up; events.jsonl has all
+
+
+class Pool(msgspec.Struct, frozen=True):
+    """Machines of one kind."""
+
+    platform: str
+    size: int  # so many machines at most
+
+
+class Reserve(msgspec.Struct, frozen=True):
+    """Get a machine of this pool ready, as this worker."""
+
+    worker: int
+    pool: int  # index in the pools that the scheduler was given
+
+
+class Run(msgspec.Struct, frozen=True):
+    """Run this test on this worker's machine, which is free."""
+
+    worker: int
+    test: Test
+    attempt: int = 1
+
+
+class Release(msgspec.Struct, frozen=True):
+    """Finish and give the machine back, or stop asking for it where it is not there yet."""
+
+    worker: int
+
+
+class GiveUp(msgspec.Struct, frozen=True):
+    """Record these tests as `infra` with this reason; they will not be started."""
+
+    platform: str
+    tests: tuple[Test, ...]
+    reason: str
+
+
+Decision = Reserve | Run | Release | GiveUp
+
+
+class _State(Enum):
+    COMING = auto()
+    FREE = auto()
+    BUSY = auto()
+    LEAVING = auto()  # failed or let go: takes no test
+
+
+class _Worker:
+    def __init__(self, platform: "_Platform") -> None:
+        self.platform = platform
+        self.state = _State.COMING
+
+
+class _Platform:
+    def __init__(self, name: str, tests: Iterable[Test]) -> None:
+        self.name = name
+        self.waiting = deque(tests)
+        self.unused: deque[int] = (
+            deque()
+        )  # a pool's index for each of its machines that nobody asked for yet
+        self.coming: set[int] = set()
+        self.usable = 0  # workers that are not leaving
+        self.failures: list[str] = []
+
+
+class Scheduler:
+    """Decides for all platforms and pools of one run. Not thread-safe: one owner calls it."""
+
+    def __init__(self, tests: Mapping[str, Sequence[Test]], pools: Sequence[Pool]) -> None:
+        """Take the tests of each platform, in the order to start them, and the pools, each of a known platform."""
+        self._platforms = {
+            name: _Platform(name, of_platform) for name, of_platform in tests.items()
+        }
+        self._workers: dict[int, _Worker] = {}
+        self._hired = 0
+        for index, pool in enumerate(pools):
+            self._platforms[pool.platform].unused.extend([index] * pool.size)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to decide: every test was, and every worker has ended."""
+        return not self._workers and not any(
+            platform.waiting for platform in self._platforms.values()
+        )
+
+    def start(self) -> list[Decision]:
+        """Return the first decisions of the run."""
+        return [
+            decision for platform in self._platforms.values() for decision in self._staff(platform)
+        ]
+
+    def handle(self, event: Event) -> list[Decision]:
+        """Return what follows from `event`; nothing from one that changes nothing, or of a worker long gone."""
+        match event:
+            case MachineReady(worker=number) | TestFinished(worker=number):
+                return self._freed(number)
+            case MachineFailed(worker=number, reason=reason):
+                return self._left(number, reason)
+            case MachineReleased(worker=number, machine=machine):
+                decisions = self._left(number, f"{machine or 'a machine'} is gone")
+                self._workers.pop(number, None)
+                return decisions
+        return []
+
+    def stop(self, reason: str) -> list[Decision]:
+        """Give up every waiting test; from here on nothing is started or asked for."""
+        decisions: list[Decision] = []
+        for platform in self._platforms.values():
+            platform.unused.clear()
+            decisions += self._give_up(platform, reason)
+        return decisions
+
+    def _freed(self, number: int) -> list[Decision]:
+        worker = self._workers.get(number)
+        if worker is None or worker.state is _State.LEAVING:
+            return []
+        platform = worker.platform
+        platform.coming.discard(number)
+        worker.state = _State.FREE
+        if not platform.waiting:
+            return [self._let_go(number)]
+        worker.state = _State.BUSY
+        decisions: list[Decision] = [Run(number, platform.waiting.popleft())]
+        if not platform.waiting:
+            decisions += [self._let_go(coming) for coming in sorted(platform.coming)]
+        return decisions
+
+    def _left(self, number: int, reason: str) -> list[Decision]:
+        worker = self._workers.get(number)
+        if worker is None or worker.state is _State.LEAVING:
+            return []
+        self._let_go(number)
+        worker.platform.failures.append(reason)
+        return self._staff(worker.platform)
+
+    def _let_go(self, number: int) -> Release:
+        worker = self._workers[number]
+        worker.state = _State.LEAVING
+        worker.platform.coming.discard(number)
+        worker.platform.usable -= 1
+        return Release(number)
+
+    def _staff(self, platform: _Platform) -> list[Decision]:
+        """Ask for as many machines as there are tests waiting and machines to be had."""
+        decisions: list[Decision] = []
+        while platform.unused and len(platform.coming) < len(platform.waiting):
+            self._hired += 1
+            self._workers[self._hired] = _Worker(platform)
+            platform.coming.add(self._hired)
+            platform.usable += 1
+            decisions.append(Reserve(self._hired, platform.unused.popleft()))
+        if not platform.usable:
+            decisions += self._give_up(platform, _no_machine_left(platform))
+        return decisions
+
+    def _give_up(self, platform: _Platform, reason: str) -> list[Decision]:
+        if not platform.waiting:
+            return []
+        tests = tuple(platform.waiting)
+        platform.waiting.clear()
+        return [GiveUp(platform.name, tests, reason)]
+
+
+def _no_machine_left(platform: _Platform) -> str:
+    if not platform.failures:
+        return f"platform {platform.name} has no machine"
+    reasons = platform.failures[:REASONS]
+    if len(platform.failures) > REASONS:
+        reasons.append(f"and {len(platform.failures) - REASONS} more")
+    return f"no machine of platform {platform.name} is left: " + "; ".join(reasons)

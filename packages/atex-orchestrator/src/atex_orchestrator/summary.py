@@ -1,0 +1,129 @@
+"""What became of a run, read from its folder alone: at any time, also while it runs or after it was killed.
+
+Streams: memory grows with the number of tests, not of results. The last attempt at a test counts.
+"""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from atex_orchestrator.events import MachineFailed, MachineReleased, MachineRequested, TestFinished
+from atex_orchestrator.results.folder import FILES, RunInfo, read_run
+from atex_orchestrator.results.reader import FinalRecord, read_events, read_finals
+
+FAILED = ("error", "fail", "warn")  # worst first; what a summary shows in full
+OUTPUT = "output.txt"  # what a test wrote to its stdout and stderr
+TAIL = 64 * 1024  # bytes at the end of an output in which its last lines are looked for
+
+
+class MachineTrouble(msgspec.Struct, frozen=True):
+    """A machine that failed, and what it cost."""
+
+    machine: str
+    """Its name, or that of its pool where it was not even reserved."""
+    platform: str
+    during: str
+    reason: str
+    tests: tuple[str, ...] = ()
+    """Names of the tests that have no verdict because they were running there."""
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as it stands in its folder."""
+
+    folder: Path
+    info: RunInfo
+    counts: dict[str, int]
+    """Tests by the status of their last attempt."""
+    failed: tuple[FinalRecord, ...]
+    """Those that failed, warned or had an error, worst first, then in the order in which they ended."""
+    infra: tuple[FinalRecord, ...]
+    """Those without a verdict."""
+    missing: tuple[tuple[str, int, str], ...]
+    """Platform, serial and name of tests that have no final record: the run goes on, or was killed."""
+    troubles: tuple[MachineTrouble, ...]
+    left: dict[str, str]
+    """Machines on which processes of the run may be left, and why."""
+
+    @property
+    def tests(self) -> int:
+        """How many tests there were to run."""
+        return sum(self.counts.values()) + len(self.missing)
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the run was stopped; None: it came to its end."""
+        return self.info.stopped
+
+    def output_file(self, record: FinalRecord) -> Path | None:
+        """Return the file with the output of the test of `record`, or None where there is none."""
+        for name in record.files:
+            if name.rpartition("/")[2] == OUTPUT and (self.folder / FILES / name).is_file():
+                return self.folder / FILES / name
+        return None
+
+
+def summarize(folder: Path) -> Summary:
+    """Read a run folder. Raises FolderUnreadable where it is none, and OSError."""
+    info = read_run(folder)
+    last: dict[tuple[str, int], FinalRecord] = {}
+    for record in read_finals(folder):
+        key = record.platform, record.serial
+        if key not in last or record.attempt >= last[key].attempt:
+            last.pop(key, None)  # keeps the order in which they ended
+            last[key] = record
+    troubles, left = _machines(folder)
+    return Summary(
+        folder=folder,
+        info=info,
+        counts=dict(Counter(record.status for record in last.values())),
+        failed=tuple(
+            sorted(
+                (record for record in last.values() if record.status in FAILED),
+                key=lambda record: FAILED.index(record.status),
+            )
+        ),
+        infra=tuple(record for record in last.values() if record.status == "infra"),
+        missing=tuple(
+            (platform.name, serial, name)
+            for platform in info.platforms
+            for serial, name in platform.tests
+            if (platform.name, serial) not in last
+        ),
+        troubles=troubles,
+        left=left,
+    )
+
+
+def last_lines(path: Path, count: int) -> list[str]:
+    """Return the last lines of a file, `count` at most and out of its last 64 KiB. Raises OSError."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - TAIL))
+        tail = file.read(TAIL)
+    lines = tail.decode(errors="replace").splitlines()
+    return lines[-count:]
+
+
+def _machines(folder: Path) -> tuple[tuple[MachineTrouble, ...], dict[str, str]]:
+    """What the events say of machines: those that failed, and those where processes may be left."""
+    pools: dict[int, str] = {}
+    troubles: dict[int, MachineTrouble] = {}
+    left: dict[str, str] = {}
+    for event in read_events(folder):
+        match event:
+            case MachineRequested(worker=worker, pool=pool):
+                pools[worker] = pool
+            case MachineFailed(worker=worker, machine=machine):
+                name = machine or pools.get(worker) or event.platform
+                troubles[worker] = MachineTrouble(name, event.platform, event.during, event.reason)
+            case TestFinished(worker=worker, status="infra") if worker in troubles:
+                trouble = troubles[worker]
+                troubles[worker] = msgspec.structs.replace(
+                    trouble, tests=(*trouble.tests, event.test)
+                )
+            case MachineReleased(machine=str(machine), left=str(reason)):
+                left[machine] = reason
+    return tuple(troubles.values()), left

@@ -1,0 +1,239 @@
+"""The scheduler against a simulated pool: every order of events, without threads or sleeping."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from atex_fmf import Test
+from atex_orchestrator.events import MachineFailed, MachineReady, MachineReleased, TestFinished
+from atex_orchestrator.scheduler import (
+    REASONS,
+    Decision,
+    GiveUp,
+    Pool,
+    Release,
+    Reserve,
+    Run,
+    Scheduler,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def plan(count: int) -> list[Test]:
+    return [Test(name=f"/t{serial}", test="true", serial=serial) for serial in range(1, count + 1)]
+
+
+def ready(worker: int, platform: str = "p") -> MachineReady:
+    return MachineReady(worker=worker, platform=platform, machine=f"m{worker}")
+
+
+def finished(worker: int, serial: int, platform: str = "p") -> TestFinished:
+    return TestFinished(
+        worker=worker,
+        platform=platform,
+        machine=f"m{worker}",
+        test=f"/t{serial}",
+        serial=serial,
+        attempt=1,
+        status="pass",
+        seconds=0.1,
+    )
+
+
+def failed(worker: int, reason: str, platform: str = "p") -> MachineFailed:
+    return MachineFailed(
+        worker=worker, platform=platform, machine=None, during="reserve", reason=reason
+    )
+
+
+def released(worker: int, platform: str = "p") -> MachineReleased:
+    return MachineReleased(worker=worker, platform=platform)
+
+
+def one_platform(tests: int, *sizes: int) -> Scheduler:
+    return Scheduler({"p": plan(tests)}, [Pool("p", size) for size in sizes])
+
+
+def runs(decisions: list[Decision]) -> list[tuple[int, int]]:
+    return [(d.worker, d.test.serial) for d in decisions if isinstance(d, Run)]
+
+
+def test_a_free_machine_takes_the_next_test() -> None:
+    scheduler = one_platform(3, 2)
+    assert scheduler.start() == [Reserve(1, 0), Reserve(2, 0)]
+    assert runs(scheduler.handle(ready(2))) == [(2, 1)]
+    assert runs(scheduler.handle(ready(1))) == [(1, 2)]
+    assert runs(scheduler.handle(finished(2, 1))) == [(2, 3)]
+    assert scheduler.handle(finished(1, 2)) == [Release(1)]
+
+
+def test_asks_for_no_more_machines_than_tests() -> None:
+    assert one_platform(2, 5).start() == [Reserve(1, 0), Reserve(2, 0)]
+    assert one_platform(0, 5).start() == []
+    assert one_platform(0, 5).done
+
+
+def test_pools_of_a_platform_are_used_in_turn() -> None:
+    assert one_platform(3, 1, 2).start() == [Reserve(1, 0), Reserve(2, 1), Reserve(3, 1)]
+
+
+def test_a_machine_that_fails_makes_room_for_one_not_asked_for_yet() -> None:
+    scheduler = one_platform(1, 2)
+    assert scheduler.start() == [Reserve(1, 0)]
+    assert scheduler.handle(failed(1, "refused")) == [Reserve(2, 0)]
+    assert runs(scheduler.handle(ready(2))) == [(2, 1)]
+
+
+def test_machines_still_coming_are_let_go_with_the_last_test() -> None:
+    scheduler = one_platform(2, 2)
+    scheduler.start()
+    scheduler.handle(ready(1))
+    decisions = scheduler.handle(finished(1, 1))
+    assert runs(decisions) == [(1, 2)]
+    assert decisions[1:] == [Release(2)]
+    assert scheduler.handle(ready(2)) == []  # it was too late to stop
+
+
+def test_without_a_machine_the_rest_is_given_up_with_all_reasons() -> None:
+    scheduler = one_platform(3, 2)
+    scheduler.start()
+    scheduler.handle(failed(1, "a: refused"))
+    [give_up] = scheduler.handle(failed(2, "b: timed out"))
+    assert isinstance(give_up, GiveUp)
+    assert [test.serial for test in give_up.tests] == [1, 2, 3]
+    assert give_up.reason == "no machine of platform p is left: a: refused; b: timed out"
+    assert not scheduler.done
+    scheduler.handle(released(1))
+    scheduler.handle(released(2))
+    assert scheduler.done
+
+
+def test_the_reasons_of_a_great_many_machines_are_counted() -> None:
+    scheduler = one_platform(99, 99)
+    scheduler.start()
+    decisions = [
+        scheduler.handle(failed(worker, f"m{worker}: refused")) for worker in range(1, 100)
+    ]
+    [give_up] = decisions[-1]
+    assert isinstance(give_up, GiveUp)
+    assert give_up.reason.count("refused") == REASONS
+    assert give_up.reason.endswith("and 89 more")
+
+
+def test_a_machine_lost_in_a_test_takes_no_other() -> None:
+    scheduler = one_platform(2, 1)
+    scheduler.start()
+    scheduler.handle(ready(1))
+    [give_up] = scheduler.handle(failed(1, "m1: lost"))
+    assert isinstance(give_up, GiveUp)
+    assert scheduler.handle(finished(1, 1)) == []
+    scheduler.handle(released(1))
+    assert scheduler.done
+
+
+def test_a_platform_in_trouble_leaves_the_others_alone() -> None:
+    scheduler = Scheduler({"p": plan(1), "q": plan(1)}, [Pool("p", 1), Pool("q", 1)])
+    assert scheduler.start() == [Reserve(1, 0), Reserve(2, 1)]
+    [give_up] = scheduler.handle(failed(1, "refused"))
+    assert isinstance(give_up, GiveUp)
+    assert give_up.platform == "p"
+    assert runs(scheduler.handle(ready(2, "q"))) == [(2, 1)]
+
+
+def test_a_platform_without_a_pool_is_given_up() -> None:
+    [give_up] = Scheduler({"p": plan(1)}, []).start()
+    assert isinstance(give_up, GiveUp)
+    assert give_up.reason == "platform p has no machine"
+
+
+def test_stop_gives_up_what_waits_and_starts_nothing_more() -> None:
+    scheduler = one_platform(5, 3)
+    scheduler.start()
+    scheduler.handle(ready(1))
+    [give_up] = scheduler.stop("interrupted")
+    assert isinstance(give_up, GiveUp)
+    assert [test.serial for test in give_up.tests] == [2, 3, 4, 5]
+    assert scheduler.handle(finished(1, 1)) == [Release(1)]
+    assert scheduler.handle(failed(2, "aborted")) == []
+    assert scheduler.handle(ready(3)) == [Release(3)]
+    assert scheduler.stop("again") == []
+
+
+@dataclass
+class Simulation:
+    """A pool that does what it is told, in an order that hypothesis chooses."""
+
+    scheduler: Scheduler
+    sizes: list[int]
+    coming: set[int] = field(default_factory=set)
+    running: dict[int, int] = field(default_factory=dict)
+    leaving: set[int] = field(default_factory=set)
+    asked: Counter[int] = field(default_factory=Counter)
+    decided: Counter[int] = field(default_factory=Counter)
+
+    def carry_out(self, decisions: list[Decision]) -> None:
+        for decision in decisions:
+            match decision:
+                case Reserve(worker=worker, pool=pool):
+                    self.asked[pool] += 1
+                    self.coming.add(worker)
+                    assert self.asked[pool] <= self.sizes[pool]
+                case Run(worker=worker, test=test):
+                    assert worker not in self.running
+                    assert worker not in self.coming | self.leaving
+                    self.running[worker] = test.serial
+                    self.decided[test.serial] += 1
+                case Release(worker=worker):
+                    assert worker not in self.running
+                    self.coming.discard(worker)
+                    self.leaving.add(worker)
+                case GiveUp(tests=tests):
+                    self.decided.update(test.serial for test in tests)
+
+    def step(self, choose: st.DataObject) -> None:
+        worker = choose.draw(
+            st.sampled_from(sorted(self.coming | self.running.keys() | self.leaving))
+        )
+        dies = choose.draw(st.booleans())
+        if worker in self.leaving:
+            self.leaving.discard(worker)
+            self.carry_out(self.scheduler.handle(released(worker)))
+        elif worker in self.coming:
+            self.coming.discard(worker)
+            if dies:
+                self.leaving.add(worker)
+                self.carry_out(self.scheduler.handle(failed(worker, "dead")))
+            else:
+                self.carry_out(self.scheduler.handle(ready(worker)))
+                assert worker in self.running or worker in self.leaving  # never idle
+        else:
+            serial = self.running[worker]
+            if dies:
+                self.carry_out(self.scheduler.handle(failed(worker, "dead")))
+                del self.running[worker]
+                self.leaving.add(worker)
+                self.carry_out(self.scheduler.handle(finished(worker, serial)))
+            else:
+                del self.running[worker]
+                self.carry_out(self.scheduler.handle(finished(worker, serial)))
+                assert worker in self.running or worker in self.leaving
+
+
+@given(st.integers(0, 12), st.lists(st.integers(0, 4), max_size=3), st.integers(0, 40), st.data())
+def test_every_test_is_decided_exactly_once_whatever_happens(
+    tests: int, sizes: list[int], stop_at: int, choose: st.DataObject
+) -> None:
+    simulation = Simulation(one_platform(tests, *sizes), sizes)
+    simulation.carry_out(simulation.scheduler.start())
+    steps = 0
+    while not simulation.scheduler.done:
+        if steps == stop_at:
+            simulation.carry_out(simulation.scheduler.stop("enough"))
+            if simulation.scheduler.done:
+                break
+        simulation.step(choose)
+        steps += 1
+    assert simulation.decided == Counter(range(1, tests + 1))
+    assert not simulation.coming
+    assert not simulation.running
+    assert not simulation.leaving
