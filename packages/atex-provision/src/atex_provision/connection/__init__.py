@@ -1,0 +1,1 @@
+"""Connections: ways to reach one machine."""

@@ -1,0 +1,201 @@
+"""The contract of a connection to one machine, and what can be built from that contract alone."""
+
+import os
+import shlex
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from atex_provision.errors import ProvisionError
+
+RUN_OUTPUT = 16 << 20  # bytes that run() takes from a command at most: the machine is not trusted
+STDERR_TAIL = 64 << 10  # bytes of stderr that a channel keeps
+TRANSFER_STALL = 60.0  # seconds without progress after which upload() and download() give up
+CHUNK = 256 << 10  # bytes
+
+
+class Completed(msgspec.Struct, frozen=True, kw_only=True):
+    """How a command ended."""
+
+    exit_code: int
+    """128 + N if signal N killed it, as a shell has it."""
+    stdout: bytes
+    stderr: bytes
+    """The last 64 KiB of it."""
+
+
+class Channel(ABC):
+    """The two ends of a running command: its stdin, stdout and stderr.
+
+    Threads: one may receive() while another one sends; any thread may call the rest, close() above all. stderr is
+    drained all the time, so it can never wedge stdout. When the connection is lost or somebody closes the channel,
+    every call that waits ends at once with ConnectionLost.
+    """
+
+    @abstractmethod
+    def receive(self, size: int, timeout: float | None = None) -> bytes:
+        """Up to `size` bytes of stdout, as soon as there are any; b"" at its end.
+
+        Raises TimeoutError after `timeout` seconds (None: waits without limit), ConnectionLost.
+        """
+
+    @abstractmethod
+    def send(self, data: bytes, timeout: float | None = None) -> None:
+        """Writes all of `data` to stdin; returns when it is on its way, not when it was read.
+
+        Raises TimeoutError when nothing could be written for `timeout` seconds (a part may have been), and
+        ConnectionLost, also if the command reads no more.
+        """
+
+    @abstractmethod
+    def close_stdin(self) -> None:
+        """Lets the command read end of file. Raises ConnectionLost."""
+
+    @abstractmethod
+    def stderr_tail(self) -> bytes:
+        """The last 64 KiB of what arrived of stderr so far."""
+
+    @abstractmethod
+    def wait(self, timeout: float | None) -> int:
+        """The command's exit code, when it has ended; 128 + N if signal N killed it.
+
+        A command with much output does not end before somebody receives it. Raises TimeoutError after `timeout`
+        seconds, ConnectionLost.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends the channel. Total; may be repeated. Calls that wait in other threads raise ConnectionLost."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Connection(ABC):
+    """Reaches one machine.
+
+    connect() is for one thread at a time. Meanwhile and afterwards any thread may open channels or close() the
+    connection. As a context manager: connected inside, closed afterwards.
+    """
+
+    name: str
+    """For messages: "local", "root@host:22"."""
+
+    @abstractmethod
+    def connect(self) -> None:
+        """Connects, unless it is connected; after a loss it makes a new connection.
+
+        Raises CannotConnect or one of its subclasses; close() in another thread makes it do so at once.
+        """
+
+    @abstractmethod
+    def open(self, command: str) -> Channel:
+        """Starts `command` by the login user's shell. Raises ConnectionLost, also when never connected."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Closes the connection and all its channels. Total; may be repeated; connect() may follow."""
+
+    def run(self, command: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Completed:
+        """Runs a short command to its end and returns how it ended, whatever its exit code.
+
+        `stdin` is written before output is read, so a large one is only for commands that read it first.
+        Raises TimeoutError after `timeout` seconds, ConnectionLost, and ProvisionError for more than 16 MiB of stdout.
+        """
+        deadline = time.monotonic() + timeout
+        with self.open(command) as channel:
+            try:
+                return self._converse(channel, stdin, deadline)
+            except TimeoutError:
+                raise TimeoutError(
+                    f"{self.name}: not done after {timeout:g} seconds: {command}"
+                ) from None
+
+    def _converse(self, channel: Channel, stdin: bytes, deadline: float) -> Completed:
+        def rest() -> float:
+            return max(0.0, deadline - time.monotonic())
+
+        if stdin:
+            channel.send(stdin, rest())
+        channel.close_stdin()
+        stdout = bytearray()
+        while chunk := channel.receive(CHUNK, rest()):
+            stdout += chunk
+            if len(stdout) > RUN_OUTPUT:
+                raise ProvisionError(
+                    f"{self.name}: a command wrote more than {RUN_OUTPUT >> 20} MiB"
+                )
+        exit_code = channel.wait(rest())
+        return Completed(exit_code=exit_code, stdout=bytes(stdout), stderr=channel.stderr_tail())
+
+    def upload(self, source: Path, target: str) -> None:
+        """Copies a file to the machine, with its permissions; `target` is the old file or the whole new one.
+
+        Raises OSError for `source`, ProvisionError for `target` (with the machine's words), ConnectionLost.
+        """
+        with source.open("rb") as file:
+            status = os.fstat(file.fileno())
+            part = f"{target}.{os.urandom(6).hex()}"
+            # The size is checked there: a lost connection looks to cat like the end of the file.
+            script = (
+                'trap \'rm -f "$1"\' EXIT; umask 077; cat >"$1" && [ "$(wc -c <"$1")" -eq "$3" ]'
+                ' && chmod "$4" "$1" && mv -f "$1" "$2"'
+            )
+            words = [script, "sh", part, target, str(status.st_size), f"{status.st_mode & 0o777:o}"]
+            with self.open(f"sh -c {shlex.join(words)}") as channel:
+                left = status.st_size
+                while left and (chunk := file.read(min(CHUNK, left))):
+                    channel.send(chunk, TRANSFER_STALL)
+                    left -= len(chunk)
+                channel.close_stdin()
+                self._expect_success(channel, f"cannot write {target}")
+
+    def download(self, source: str, target: Path) -> None:
+        """Copies a file from the machine; `target` is the old file or the whole new one.
+
+        Raises OSError for `target`, ProvisionError for `source` (with the machine's words), ConnectionLost.
+        """
+        descriptor, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with (
+                open(descriptor, "wb") as file,
+                self.open(f"cat < {shlex.quote(source)}") as channel,
+            ):
+                channel.close_stdin()
+                while chunk := channel.receive(CHUNK, TRANSFER_STALL):
+                    file.write(chunk)
+                self._expect_success(channel, f"cannot read {source}")
+            os.replace(part, target)
+        except BaseException:
+            os.unlink(part)
+            raise
+
+    def _expect_success(self, channel: Channel, problem: str) -> None:
+        if code := channel.wait(TRANSFER_STALL):
+            words = channel.stderr_tail().decode(errors="replace").strip()
+            raise ProvisionError(f"{self.name}: {problem}: {words or f'exit code {code}'}")
+
+    def __enter__(self) -> Self:
+        self.connect()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

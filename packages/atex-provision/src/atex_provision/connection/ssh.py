@@ -1,0 +1,170 @@
+"""Machines that run an ssh server.
+
+Guarantees: one thread per connection, and none when close() has returned. A channel that fails in any way takes its
+connection with it: paramiko may stall after an error, with `is_active()` still true.
+
+`SshConnection._lock` guards `_transport` and `_dial`, and is never held while anything waits.
+"""
+
+import logging
+import threading
+
+import paramiko
+from paramiko.buffered_pipe import PipeTimeout
+
+from atex_provision.connection.base import Channel, Connection
+from atex_provision.errors import CannotConnect, ConnectionLost
+from atex_provision.host import Host
+from atex_provision.ssh.config import find_target
+from atex_provision.ssh.dial import Dial, close_transport
+from atex_provision.ssh.transport import PACKET, BoundedTransport, StderrTail, open_window
+
+CONNECT_TIME = 30.0  # seconds
+
+# Whatever paramiko logs reaches the caller as an exception, too. Without this its tracebacks land on stderr; who wants
+# to see them sets a level for this logger.
+_logger = logging.getLogger("paramiko")
+_logger.addHandler(logging.NullHandler())
+if _logger.level == logging.NOTSET:
+    _logger.setLevel(logging.CRITICAL)
+
+
+class SshConnection(Connection):
+    """A connection to `host` by ssh, as ~/.ssh/config, the ssh agent and the known host keys have it."""
+
+    def __init__(self, host: Host, *, timeout: float = CONNECT_TIME) -> None:
+        """`timeout`: seconds for each step of connecting (look-up, TCP, handshake, login)."""
+        self.name = host.name
+        self._host = host
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._transport: BoundedTransport | None = None
+        self._dial: Dial | None = None
+
+    def connect(self) -> None:
+        dial = Dial(find_target(self._host), self._timeout)
+        with self._lock:
+            old = self._transport
+            if old is not None and old.is_active():
+                return
+            self._dial, self._transport = dial, None
+        if old is not None:
+            close_transport(old)
+        transport = None
+        try:
+            transport = dial.connect()
+        finally:
+            with self._lock:
+                self._dial = None
+                if transport is not None and not dial.cancelled:
+                    self._transport, transport = transport, None
+        if transport is not None:  # close() came after the last look
+            close_transport(transport)
+            raise CannotConnect(f"{self.name}: the connection was closed while it was being made")
+
+    def open(self, command: str) -> Channel:
+        with self._lock:
+            transport = self._transport
+        if transport is None:
+            raise ConnectionLost(f"{self.name}: not connected")
+        try:
+            return SshChannel(self.name, transport, *transport.start_command(command))
+        except _FAILURES as error:
+            raise _lost(self.name, transport, error) from error
+
+    def close(self) -> None:
+        with self._lock:
+            dial = self._dial
+            transport, self._transport = self._transport, None
+        if dial is not None:
+            dial.cancel()
+        if transport is not None:
+            close_transport(transport)
+
+
+class SshChannel(Channel):
+    """A command on the other side of an ssh connection.
+
+    Buffers and locks are paramiko's; `_closed` only ever becomes True.
+    """
+
+    def __init__(
+        self, name: str, transport: BoundedTransport, channel: paramiko.Channel, stderr: StderrTail
+    ) -> None:
+        self._name = name
+        self._transport = transport
+        self._channel = channel
+        self._stderr = stderr
+        self._closed = False
+
+    def receive(self, size: int, timeout: float | None = None) -> bytes:
+        self._check_open()
+        try:
+            data: bytes = self._channel.in_buffer.read(size, timeout)
+            open_window(self._channel, len(data))
+        except PipeTimeout:
+            raise TimeoutError(f"{self._name}: nothing came in time") from None
+        except _FAILURES as error:
+            raise self._lost(error) from error
+        if not data and (self._closed or not self._channel.eof_received):
+            raise self._lost()
+        return data
+
+    def send(self, data: bytes, timeout: float | None = None) -> None:
+        self._check_open()
+        self._channel.settimeout(timeout)  # for send() alone: receive() does not use it
+        rest = memoryview(data)
+        while rest:
+            try:
+                sent = self._channel.send(bytes(rest[:PACKET]))
+            except TimeoutError:
+                raise TimeoutError(f"{self._name}: the command does not read its input") from None
+            except _FAILURES as error:
+                raise self._lost(error) from error
+            if not sent:
+                raise self._lost()
+            rest = rest[sent:]
+
+    def close_stdin(self) -> None:
+        self._check_open()
+        try:
+            self._channel.shutdown_write()
+        except _FAILURES as error:
+            raise self._lost(error) from error
+
+    def stderr_tail(self) -> bytes:
+        return self._stderr.tail()
+
+    def wait(self, timeout: float | None) -> int:
+        self._check_open()
+        if not self._channel.status_event.wait(timeout):
+            raise TimeoutError(f"{self._name}: the command has not ended")
+        if self._closed or self._channel.exit_status < 0:
+            raise self._lost()
+        return self._channel.exit_status
+
+    def close(self) -> None:
+        self._closed = True
+        try:
+            self._channel.close()
+        except _FAILURES:
+            close_transport(self._transport)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ConnectionLost(f"{self._name}: the channel is closed")
+
+    def _lost(self, error: Exception | None = None) -> ConnectionLost:
+        if self._closed:
+            return ConnectionLost(f"{self._name}: the channel was closed")
+        return _lost(self._name, self._transport, error)
+
+
+_FAILURES = (paramiko.SSHException, EOFError, OSError)
+
+
+def _lost(name: str, transport: BoundedTransport, error: Exception | None) -> ConnectionLost:
+    """Closes the connection, and says why it is of no use any more."""
+    reason = error or transport.get_exception()
+    close_transport(transport)
+    return ConnectionLost(f"{name}: the connection was lost: {reason or 'the server ended it'}")

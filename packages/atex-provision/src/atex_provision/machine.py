@@ -1,0 +1,32 @@
+"""What a provisioner hands out."""
+
+import msgspec
+
+from atex_provision.connection.base import Connection
+from atex_provision.facts import Facts
+
+
+class Machine(msgspec.Struct, kw_only=True, eq=False):
+    """A machine under test that is ours until it is released.
+
+    Not for several threads at once, its connection apart.
+    """
+
+    name: str
+    """For messages, records and file names: "local", "root@host:22"."""
+    connection: Connection
+    """Connected when the machine is handed out."""
+    facts: Facts = Facts()
+    lease_end: float | None = None
+    """When the service takes it back, in seconds since the epoch; None: not by itself."""
+    marks: dict[str, str] = {}
+    """What hooks and tests wrote on it."""
+    python: str | None = None
+    """The python3 to use there; None: to be found."""
+
+
+class Platform(msgspec.Struct, frozen=True):
+    """A kind of machine: its name, and the fmf context that it stands for."""
+
+    name: str
+    context: dict[str, tuple[str, ...]] = {}

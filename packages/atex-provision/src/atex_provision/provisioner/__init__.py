@@ -1,0 +1,1 @@
+"""Provisioners: each is one machine, from the request to the release."""

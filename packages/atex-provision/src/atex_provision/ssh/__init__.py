@@ -1,0 +1,1 @@
+"""The layers below `SshConnection`: what the user has configured, whom to trust, and paramiko with bounds."""

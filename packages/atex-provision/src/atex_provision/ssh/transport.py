@@ -1,0 +1,160 @@
+"""paramiko's Transport with bounds, and without its ways of getting stuck.
+
+What is different, each found by running it against a real sshd:
+
+* A packet's length is believed only up to 256 KiB, and a server that sends beyond the window of a channel ends the
+  connection: paramiko would store whatever comes.
+* stderr is drained by the transport's own thread, which keeps the last of it and opens the window again. Undrained, it
+  would wedge stdout, because both share that window.
+* What the transport's thread has to send during a key exchange waits until the exchange is over. paramiko lets the
+  thread wait for the end of an exchange that only this very thread can end: the connection stalls.
+* A command that was killed by a signal has an exit status, 128 + N, as a shell has it.
+* The handshake's time limit needs no thread.
+
+Guarantee: one thread per connection, paramiko's. `_postponed` belongs to that thread alone.
+"""
+
+import signal
+import threading
+import time
+from socket import socket
+from typing import Any, ClassVar
+
+import paramiko
+from paramiko.common import (
+    MSG_CHANNEL_DATA,
+    MSG_CHANNEL_REQUEST,
+    cMSG_CHANNEL_REQUEST,
+    cMSG_CHANNEL_WINDOW_ADJUST,
+)
+from paramiko.packet import Packetizer
+
+from atex_provision.connection.base import STDERR_TAIL
+
+WINDOW = 4 << 20  # bytes that a channel may have in flight, and so what it may cost in memory
+LARGEST_PACKET = 256 << 10  # bytes; the SSH protocol asks for 35000 at least (RFC 4253, 6.1)
+PACKET = 32 << 10  # bytes of data in one; what OpenSSH uses
+OPEN_TIME = 30.0  # seconds for the server to open a channel
+
+
+class BoundedPacketizer(Packetizer):
+    """Refuses oversized packets, and times the handshake without a thread."""
+
+    _handshake_end: float | None = None
+
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:
+        if n > LARGEST_PACKET:
+            raise paramiko.SSHException(f"the server announced a packet of {n} bytes")
+        return super().read_all(n, check_rekey)
+
+    def start_handshake(self, timeout: float) -> None:
+        self._handshake_end = time.monotonic() + timeout
+
+    def handshake_timed_out(self) -> bool:
+        return self._handshake_end is not None and time.monotonic() > self._handshake_end
+
+    def complete_handshake(self) -> None:
+        self._handshake_end = None
+
+
+class StderrTail:
+    """Takes the place of a channel's buffer for stderr: keeps the last 64 KiB and opens the window again."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+        self._lock = threading.Lock()
+        self._tail = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Called by the transport's thread for what arrives."""
+        with self._lock:
+            self._tail += data
+            del self._tail[:-STDERR_TAIL]
+        open_window(self._channel, len(data))
+
+    def close(self) -> None:
+        """Called when no more will arrive; nobody waits here, so nobody needs to know."""
+
+    def tail(self) -> bytes:
+        """What is kept; any thread."""
+        with self._lock:
+            return bytes(self._tail)
+
+
+def open_window(channel: paramiko.Channel, size: int) -> None:
+    """Tells the server now and then that it may send as much again as we have taken from the channel."""
+    grown = channel._check_add_window(size)  # type: ignore[attr-defined]
+    if grown:
+        message = paramiko.Message()
+        message.add_byte(cMSG_CHANNEL_WINDOW_ADJUST)
+        message.add_int(channel.remote_chanid)
+        message.add_int(grown)
+        channel.get_transport()._send_user_message(message)  # type: ignore[attr-defined]
+
+
+def _feed(channel: paramiko.Channel, message: paramiko.Message) -> None:
+    paramiko.Channel._feed(channel, message)  # type: ignore[attr-defined]
+    if len(channel.in_buffer) > WINDOW:
+        raise paramiko.SSHException("the server sent more than the window allows")
+
+
+def _handle_request(channel: paramiko.Channel, message: paramiko.Message) -> None:
+    if message.get_text() == "exit-signal":
+        message.get_boolean()
+        number = getattr(signal, f"SIG{message.get_text()}", signal.SIGKILL)
+        channel.exit_status = 128 + number
+        channel.status_event.set()
+        return
+    message.rewind()
+    message.get_int()  # the channel, which our caller has read
+    paramiko.Channel._handle_request(channel, message)  # type: ignore[attr-defined]
+
+
+class BoundedTransport(paramiko.Transport):
+    """A paramiko.Transport with the differences that this module describes."""
+
+    # The stubs know only what is public; these are paramiko's seams since 3.4, and tests hold each of them.
+    _channel_handler_table: ClassVar[dict[int, Any]] = {
+        **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
+        MSG_CHANNEL_DATA: _feed,
+        MSG_CHANNEL_REQUEST: _handle_request,
+    }
+
+    def __init__(self, sock: socket) -> None:
+        super().__init__(
+            sock,
+            default_window_size=WINDOW,
+            default_max_packet_size=PACKET,
+            packetizer_class=BoundedPacketizer,
+        )
+        self._postponed: list[paramiko.Message] = []
+
+    def start_command(self, command: str) -> tuple[paramiko.Channel, StderrTail]:
+        """Opens a channel to a command.
+
+        The server's word that it could start it is not awaited, which saves a round trip: without it, the channel
+        ends. Raises SSHException, EOFError or OSError.
+        """
+        channel = self.open_session(timeout=OPEN_TIME)
+        tail = StderrTail(channel)
+        channel.in_stderr_buffer = tail  # type: ignore[assignment]
+        message = paramiko.Message()
+        message.add_byte(cMSG_CHANNEL_REQUEST)
+        message.add_int(channel.remote_chanid)
+        message.add_string("exec")
+        message.add_boolean(True)
+        message.add_string(command)
+        self._send_user_message(message)
+        return channel, tail
+
+    def _send_user_message(self, data: paramiko.Message) -> None:
+        if threading.current_thread() is self and not self.clear_to_send.is_set():
+            self._postponed.append(data)
+        else:
+            super()._send_user_message(data)  # type: ignore[misc]
+
+    def _parse_newkeys(self, m: paramiko.Message) -> None:
+        super()._parse_newkeys(m)  # type: ignore[misc]
+        postponed, self._postponed = self._postponed, []
+        for message in postponed:
+            self._send_user_message(message)
