@@ -1,10 +1,12 @@
 """Real machines under test, on this one box: nothing here imitates ssh, a network or a reboot.
 
-`Sshd` is a real sshd on a loopback address: cheap, no root needed, shares the box's files and processes.
-`LightHosts` are machines of their own as far as a test can see: process table, network, /root, /run, /tmp,
-/var/lib, hostname and boot id, with a link that can be cut and a power switch. They need root.
+`Sshd` is a real sshd on a loopback address: cheap, no root needed, shares the box's files and
+processes. `LightHosts` are machines of their own as far as a test can see: process table, network,
+/root, /run, /tmp, /var/lib, hostname and boot id, with a link that can be cut and a power switch.
+They need root.
 
-Whatever is started here ends with the process that started it, also when that one is killed with SIGKILL.
+Whatever is started here ends with the process that started it, also when that one is killed with
+SIGKILL.
 """
 
 from tests.machines.keeper import Keeper

@@ -1,8 +1,9 @@
 """Starts a machine's first process, and makes sure that nothing of the machine outlives us.
 
-`Keeper` is our end of a small helper process, `keeper_process.py`. The helper holds a pipe from us: when we
-end, in whatever way, it reads end of file, kills all that the machine ever started and removes its folder.
-(PDEATHSIG alone would do neither, and it fires when the *thread* that started the child ends.)
+`Keeper` is our end of a small helper process, `keeper_process.py`. The helper holds a pipe from us:
+when we end, in whatever way, it reads end of file, kills all that the machine ever started and
+removes its folder. (PDEATHSIG alone would do neither, and it fires when the *thread* that started
+the child ends.)
 """
 
 import contextlib
@@ -39,8 +40,9 @@ class Keeper:
     ) -> None:
         """Starts the helper, not yet the machine.
 
-        `own_network` puts the helper and all below it into a new network namespace, which lasts as long as
-        the helper. `held` are file descriptors that the helper keeps open to its end (locks).
+        `own_network` puts the helper and all below it into a new network namespace, which lasts as
+        long as the helper. `held` are file descriptors that the helper keeps open to its end
+        (locks).
         """
         self.folder = folder
         helper = Path(__file__).with_name("keeper_process.py")
@@ -131,7 +133,8 @@ def descendants(pid: int) -> Iterator[tuple[int, str]]:
 
 
 def kill_sessions(keeper: Keeper, listener: int) -> None:
-    """Kills every process of an ssh connection to the sshd `listener`, as a lost network would end them.
+    """Kills every process of an ssh connection to the sshd `listener`, as a lost network would end
+    them.
 
     What the connections started (shells, agents) is left alone.
     """
@@ -142,7 +145,9 @@ def kill_sessions(keeper: Keeper, listener: int) -> None:
 
 
 class Deadline:
-    """Loops until something happened, for at most PATIENCE seconds: `while deadline.wait("sshd answers")`."""
+    """Loops until something happened, for at most PATIENCE seconds: `while deadline.wait("sshd
+    answers")`.
+    """
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper

@@ -1,8 +1,10 @@
-"""Machines made of Linux namespaces: network, process table, folders and boot of their own, and a real sshd.
+"""Machines made of Linux namespaces: network, process table, folders and boot of their own, and a
+real sshd.
 
-They share the box's /usr and /etc and its kernel. Each has a point-to-point link to the box (a veth pair in
-198.18.0.0/15, the range that RFC 2544 sets aside for such things), so hosts do not see each other. Nothing has a
-name that outlives its processes: the host's keeper alone holds the network namespace, the link goes with it.
+They share the box's /usr and /etc and its kernel. Each has a point-to-point link to the box (a veth
+pair in 198.18.0.0/15, the range that RFC 2544 sets aside for such things), so hosts do not see each
+other. Nothing has a name that outlives its processes: the host's keeper alone holds the network
+namespace, the link goes with it.
 """
 
 import os
@@ -24,7 +26,8 @@ SUBNETS = 2**15  # /30 networks in 198.18.0.0/15
 BOX_MAC, HOST_MAC, NOBODYS_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"
 PATH = "/run/machine/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# Runs as the first process of a host's namespaces. /tmp comes last: the machine's folder may lie below it.
+# Runs as the first process of a host's namespaces. /tmp comes last: the machine's folder may lie
+# below it.
 BOOT = """\
 set -e
 hostname {name}
@@ -117,7 +120,8 @@ class LightHosts:
 class LightHost:
     """One machine: `user` root, port 22 at `address`, `identity` logs in. Made by `LightHosts`.
 
-    Inside, `reboot` does what it says. /root, /tmp, /var/tmp and /var/lib survive it; /run does not.
+    Inside, `reboot` does what it says. /root, /tmp, /var/tmp and /var/lib survive it; /run does
+    not.
     """
 
     user = "root"
@@ -162,13 +166,17 @@ class LightHost:
 
     @property
     def boot_id(self) -> str:
-        """What /proc/sys/kernel/random/boot_id says in there since the last boot; "" before the first."""
+        """What /proc/sys/kernel/random/boot_id says in there since the last boot; "" before the
+        first.
+        """
         path = self.folder / "machine/boot_id"
         return path.read_text().strip() if path.exists() else ""
 
     @property
     def init(self) -> int:
-        """The pid, as seen from this box, of the process that is number 1 in there: the listening sshd."""
+        """The pid, as seen from this box, of the process that is number 1 in there: the listening
+        sshd.
+        """
         unshare = self._keeper.first_process
         return next((pid for pid, _ in descendants(unshare)), 0)
 
@@ -231,7 +239,9 @@ class LightHost:
         return ["unshare", *own, "--propagation", "private", "bash", "-c", script]
 
     def _connect(self) -> None:
-        """Lays the link. Neighbours are fixed on both ends, so that cut() has something to set wrong."""
+        """Lays the link. Neighbours are fixed on both ends, so that cut() has something to set
+        wrong.
+        """
         _ip(
             f"link add {self._link} address {BOX_MAC} type veth"
             f" peer name eth0 address {HOST_MAC} netns {self._keeper.pid}",
@@ -243,7 +253,9 @@ class LightHost:
         )
 
     def _set_neighbours(self, box: str, host: str) -> None:
-        """Sets where each end sends: the MAC of the box for the host, the MAC of the host for the box."""
+        """Sets where each end sends: the MAC of the box for the host, the MAC of the host for the
+        box.
+        """
         _ip(f"neighbour replace {self.address} lladdr {host} nud permanent dev {self._link}")
         self._ip_inside(
             f"neighbour replace {_address(self._subnet, 1)} lladdr {box} nud permanent dev eth0"
@@ -258,9 +270,11 @@ class LightHost:
 
 
 def _reserve_subnet() -> tuple[int, socket.socket]:
-    """The number of a /30 that no other light host on this box uses, and what holds it until it is closed.
+    """The number of a /30 that no other light host on this box uses, and what holds it until it is
+    closed.
 
-    The kernel would give one address to two links, hence a lock; an abstract socket cannot go stale.
+    The kernel would give one address to two links, hence a lock; an abstract socket cannot go
+    stale.
     """
     for number in random.sample(range(SUBNETS), SUBNETS):
         lock = socket.socket(socket.AF_UNIX)

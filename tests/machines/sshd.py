@@ -59,8 +59,8 @@ def find_sshd() -> str | None:
 class Sshd:
     """A real sshd at `address`:`port`, which `user` can log in to with the key `identity`.
 
-    A context manager: starts on entering, and on leaving ends all that was started through it, daemons too.
-    Those who log in find an empty HOME. Everything else of the box is shared.
+    A context manager: starts on entering, and on leaving ends all that was started through it,
+    daemons too. Those who log in find an empty HOME. Everything else of the box is shared.
     """
 
     def __init__(self, *, address: str | None = None) -> None:
@@ -107,12 +107,16 @@ class Sshd:
         return " ".join((self.folder / "host_key.pub").read_text().split()[:2])
 
     def start(self) -> None:
-        """Starts the server; returns when it answers. The address and port stay the same until the end."""
+        """Starts the server; returns when it answers. The address and port stay the same until the
+        end.
+        """
         self._running.boot()
         await_ssh(self.address, self.port, self._running)
 
     def stop(self) -> None:
-        """Ends the server: connections are refused. Sessions go on, as when the service is stopped."""
+        """Ends the server: connections are refused. Sessions go on, as when the service is
+        stopped.
+        """
         self._running.kill()
 
     def restart(self, *, new_host_key: bool = False) -> None:
@@ -201,7 +205,9 @@ def free_port(address: str) -> int:
 
 
 def await_ssh(address: str, port: int, keeper: Keeper) -> None:
-    """Returns when an ssh server greets at `address`:`port`; raises MachineError when none does in time."""
+    """Returns when an ssh server greets at `address`:`port`; raises MachineError when none does in
+    time.
+    """
     deadline = Deadline(keeper)
     while deadline.wait(f"an ssh server at {address}:{port}"):
         with (

@@ -1,4 +1,6 @@
-"""The test machines themselves: what a test relies on when it cuts a link or looks for leftovers."""
+"""The test machines themselves: what a test relies on when it cuts a link or looks for
+leftovers.
+"""
 
 import os
 import signal

@@ -1,7 +1,7 @@
 """What can go wrong between asking for a machine and giving it back.
 
-One root, so that a caller needs one `except`. A message says what happened, to which machine, and what to do.
-Nothing of paramiko or subprocess leaves this package: it is translated where it arises.
+One root, so that a caller needs one `except`. A message says what happened, to which machine, and
+what to do. Nothing of paramiko or subprocess leaves this package: it is translated where it arises.
 """
 
 
@@ -10,7 +10,8 @@ class ProvisionError(Exception):
 
 
 class ConnectionLost(ProvisionError, ConnectionError):
-    """A connection broke, or somebody closed it, while it was used (or before: it is not connected).
+    """A connection broke, or somebody closed it, while it was used (or before: it is not
+    connected).
 
     Not raised when a command fails or ends: that is an exit code, or the end of its output.
     `Connection.connect()` may bring a new connection.
@@ -18,16 +19,20 @@ class ConnectionLost(ProvisionError, ConnectionError):
 
 
 class CannotConnect(ProvisionError, ConnectionError):
-    """There is no connection to the machine. The subclasses say why; this one itself is for all the rest.
+    """There is no connection to the machine. The subclasses say why; this one itself is for all the
+    rest.
 
-    `permanent` tells whoever retries that trying again is senseless until a human has changed something.
+    `permanent` tells whoever retries that trying again is senseless until a human has changed
+    something.
     """
 
     permanent = False
 
 
 class ConnectionRefused(CannotConnect):
-    """The machine is there, but nobody listens on that port: sshd is not running, or not running yet."""
+    """The machine is there, but nobody listens on that port: sshd is not running, or not running
+    yet.
+    """
 
 
 class ConnectTimeout(CannotConnect):
@@ -39,17 +44,23 @@ class UnknownHost(CannotConnect):
 
 
 class LoginRejected(CannotConnect):
-    """The server accepted none of the keys. Not permanent: a machine that is booting may do that, too (pam_nologin)."""
+    """The server accepted none of the keys. Not permanent: a machine that is booting may do that,
+    too (pam_nologin).
+    """
 
 
 class HostKeyChanged(CannotConnect):
-    """The server's key is not the one that is known for it, or it is revoked: perhaps it is not our machine."""
+    """The server's key is not the one that is known for it, or it is revoked: perhaps it is not our
+    machine.
+    """
 
     permanent = True
 
 
 class BadConfiguration(CannotConnect):
-    """The ssh config or a key file can not be used as it is; nobody has been asked for anything yet."""
+    """The ssh config or a key file can not be used as it is; nobody has been asked for anything
+    yet.
+    """
 
     permanent = True
 
@@ -63,4 +74,6 @@ class Aborted(ProvisionError):
 
 
 class NoMachine(ProvisionError):
-    """There is no machine to be had, and waiting would not help: all hosts of the pool have failed."""
+    """There is no machine to be had, and waiting would not help: all hosts of the pool have
+    failed.
+    """

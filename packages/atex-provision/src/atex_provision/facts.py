@@ -11,7 +11,8 @@ from atex_provision.connection.base import Connection
 
 FACTS_TIME = 30.0  # seconds
 
-# os-release(5) says where it is; the prefix keeps our lines apart from its, and from what a login may print.
+# os-release(5) says where it is; the prefix keeps our lines apart from its, and from what a login
+# may print.
 _QUESTIONS = """\
 echo "atex-arch=$(uname -m)"
 echo "atex-kernel=$(uname -r)"
@@ -65,7 +66,7 @@ def distro(os_release: Mapping[str, str]) -> str | None:
 
 def local_context() -> dict[str, tuple[str, ...]]:
     """The fmf context of this very machine: distro and arch, as far as they are known."""
-    context = {"arch": (os.uname().machine,)}
+    context: dict[str, tuple[str, ...]] = {"arch": (os.uname().machine,)}
     for path in (Path("/etc/os-release"), Path("/usr/lib/os-release")):
         try:
             found = distro(_assignments(path.read_text(errors="replace").splitlines()))

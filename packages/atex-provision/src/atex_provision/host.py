@@ -38,7 +38,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, text: str, *, identity: str | None = None) -> Self:
-        """The host that `[USER@]ADDRESS[:PORT]` names; an IPv6 address with a port stands in brackets.
+        """The host that `[USER@]ADDRESS[:PORT]` names; an IPv6 address with a port stands in
+        brackets.
 
         Raises BadHost.
         """

@@ -32,9 +32,9 @@ class Completed(msgspec.Struct, frozen=True, kw_only=True):
 class Channel(ABC):
     """The two ends of a running command: its stdin, stdout and stderr.
 
-    Threads: one may receive() while another one sends; any thread may call the rest, close() above all. stderr is
-    drained all the time, so it can never wedge stdout. When the connection is lost or somebody closes the channel,
-    every call that waits ends at once with ConnectionLost.
+    Threads: one may receive() while another one sends; any thread may call the rest, close() above
+    all. stderr is drained all the time, so it can never wedge stdout. When the connection is lost
+    or somebody closes the channel, every call that waits ends at once with ConnectionLost.
     """
 
     @abstractmethod
@@ -48,8 +48,8 @@ class Channel(ABC):
     def send(self, data: bytes, timeout: float | None = None) -> None:
         """Writes all of `data` to stdin; returns when it is on its way, not when it was read.
 
-        Raises TimeoutError when nothing could be written for `timeout` seconds (a part may have been), and
-        ConnectionLost, also if the command reads no more.
+        Raises TimeoutError when nothing could be written for `timeout` seconds (a part may have
+        been), and ConnectionLost, also if the command reads no more.
         """
 
     @abstractmethod
@@ -64,13 +64,15 @@ class Channel(ABC):
     def wait(self, timeout: float | None) -> int:
         """The command's exit code, when it has ended; 128 + N if signal N killed it.
 
-        A command with much output does not end before somebody receives it. Raises TimeoutError after `timeout`
-        seconds, ConnectionLost.
+        A command with much output does not end before somebody receives it. Raises TimeoutError
+        after `timeout` seconds, ConnectionLost.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Ends the channel. Total; may be repeated. Calls that wait in other threads raise ConnectionLost."""
+        """Ends the channel. Total; may be repeated. Calls that wait in other threads raise
+        ConnectionLost.
+        """
 
     def __enter__(self) -> Self:
         return self
@@ -87,8 +89,8 @@ class Channel(ABC):
 class Connection(ABC):
     """Reaches one machine.
 
-    connect() is for one thread at a time. Meanwhile and afterwards any thread may open channels or close() the
-    connection. As a context manager: connected inside, closed afterwards.
+    connect() is for one thread at a time. Meanwhile and afterwards any thread may open channels or
+    close() the connection. As a context manager: connected inside, closed afterwards.
     """
 
     name: str
@@ -98,22 +100,28 @@ class Connection(ABC):
     def connect(self) -> None:
         """Connects, unless it is connected; after a loss it makes a new connection.
 
-        Raises CannotConnect or one of its subclasses; close() in another thread makes it do so at once.
+        Raises CannotConnect or one of its subclasses; close() in another thread makes it do so at
+        once.
         """
 
     @abstractmethod
     def open(self, command: str) -> Channel:
-        """Starts `command` by the login user's shell. Raises ConnectionLost, also when never connected."""
+        """Starts `command` by the login user's shell. Raises ConnectionLost, also when never
+        connected.
+        """
 
     @abstractmethod
     def close(self) -> None:
-        """Closes the connection and all its channels. Total; may be repeated; connect() may follow."""
+        """Closes the connection and all its channels. Total; may be repeated; connect() may
+        follow.
+        """
 
     def run(self, command: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Completed:
         """Runs a short command to its end and returns how it ended, whatever its exit code.
 
-        `stdin` is written before output is read, so a large one is only for commands that read it first.
-        Raises TimeoutError after `timeout` seconds, ConnectionLost, and ProvisionError for more than 16 MiB of stdout.
+        `stdin` is written before output is read, so a large one is only for commands that read it
+        first. Raises TimeoutError after `timeout` seconds, ConnectionLost, and ProvisionError for
+        more than 16 MiB of stdout.
         """
         deadline = time.monotonic() + timeout
         with self.open(command) as channel:
@@ -142,9 +150,11 @@ class Connection(ABC):
         return Completed(exit_code=exit_code, stdout=bytes(stdout), stderr=channel.stderr_tail())
 
     def upload(self, source: Path, target: str) -> None:
-        """Copies a file to the machine, with its permissions; `target` is the old file or the whole new one.
+        """Copies a file to the machine, with its permissions; `target` is the old file or the whole
+        new one.
 
-        Raises OSError for `source`, ProvisionError for `target` (with the machine's words), ConnectionLost.
+        Raises OSError for `source`, ProvisionError for `target` (with the machine's words),
+        ConnectionLost.
         """
         with source.open("rb") as file:
             status = os.fstat(file.fileno())
@@ -166,7 +176,8 @@ class Connection(ABC):
     def download(self, source: str, target: Path) -> None:
         """Copies a file from the machine; `target` is the old file or the whole new one.
 
-        Raises OSError for `target`, ProvisionError for `source` (with the machine's words), ConnectionLost.
+        Raises OSError for `target`, ProvisionError for `source` (with the machine's words),
+        ConnectionLost.
         """
         descriptor, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:

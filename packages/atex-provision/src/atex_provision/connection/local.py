@@ -1,12 +1,13 @@
 """This very machine as a machine under test: commands are child processes.
 
-Guarantees: no thread, no zombie and no descriptor is left when close() has returned and no other thread is inside a
-call of the channel; the last one to leave a closed channel closes the descriptors, so that none is ever closed under
-somebody's poll().
+Guarantees: no thread, no zombie and no descriptor is left when close() has returned and no other
+thread is inside a call of the channel; the last one to leave a closed channel closes the
+descriptors, so that none is ever closed under somebody's poll().
 
-The three pipes are non-blocking. Whoever waits for one of them also drains stderr, and looks at `_wake`, an eventfd
-that close() sets. `LocalChannel._lock` guards `_users`, `_closed`, `_tail`, `_stderr_ended` and the reaping of the
-process (so that no signal ever goes to a pid that is free again). Nobody waits while holding it.
+The three pipes are non-blocking. Whoever waits for one of them also drains stderr, and looks at
+`_wake`, an eventfd that close() sets. `LocalChannel._lock` guards `_users`, `_closed`, `_tail`,
+`_stderr_ended` and the reaping of the process (so that no signal ever goes to a pid that is free
+again). Nobody waits while holding it.
 """
 
 import contextlib
@@ -170,7 +171,9 @@ class LocalChannel(Channel):
     def _await(
         self, deadline: float | None, pipe: IO[bytes] | None = None, events: int = 0
     ) -> None:
-        """Waits for `pipe` and drains stderr meanwhile. Raises TimeoutError, and ConnectionLost after close()."""
+        """Waits for `pipe` and drains stderr meanwhile. Raises TimeoutError, and ConnectionLost
+        after close().
+        """
         while True:
             poll = select.poll()
             poll.register(self._wake, select.POLLIN)

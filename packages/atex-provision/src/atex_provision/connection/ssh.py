@@ -1,7 +1,8 @@
 """Machines that run an ssh server.
 
-Guarantees: one thread per connection, and none when close() has returned. A channel that fails in any way takes its
-connection with it: paramiko may stall after an error, with `is_active()` still true.
+Guarantees: one thread per connection, and none when close() has returned. A channel that fails in
+any way takes its connection with it: paramiko may stall after an error, with `is_active()` still
+true.
 
 `SshConnection._lock` guards `_transport` and `_dial`, and is never held while anything waits.
 """
@@ -21,8 +22,8 @@ from atex_provision.ssh.transport import PACKET, BoundedTransport, StderrTail, o
 
 CONNECT_TIME = 30.0  # seconds
 
-# Whatever paramiko logs reaches the caller as an exception, too. Without this its tracebacks land on stderr; who wants
-# to see them sets a level for this logger.
+# Whatever paramiko logs reaches the caller as an exception, too. Without this its tracebacks land
+# on stderr; who wants to see them sets a level for this logger.
 _logger = logging.getLogger("paramiko")
 _logger.addHandler(logging.NullHandler())
 if _logger.level == logging.NOTSET:
@@ -30,7 +31,9 @@ if _logger.level == logging.NOTSET:
 
 
 class SshConnection(Connection):
-    """A connection to `host` by ssh, as ~/.ssh/config, the ssh agent and the known host keys have it."""
+    """A connection to `host` by ssh, as ~/.ssh/config, the ssh agent and the known host keys have
+    it.
+    """
 
     def __init__(self, host: Host, *, timeout: float = CONNECT_TIME) -> None:
         """`timeout`: seconds for each step of connecting (look-up, TCP, handshake, login)."""

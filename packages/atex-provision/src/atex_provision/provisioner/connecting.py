@@ -1,9 +1,10 @@
 """What provisioners have in common whose machines are there already and need only be connected to.
 
-Guarantee: when abort() or release() returns, nothing is held, unless a connection takes more than 5 seconds to give up.
+Guarantee: when abort() or release() returns, nothing is held, unless a connection takes more than 5
+seconds to give up.
 
-`_changed`, a condition, guards `_started`, `_connection`, `_connecting` and `_machine`; nobody does I/O while holding it.
-`_over` is set once and never cleared.
+`_changed`, a condition, guards `_started`, `_connection`, `_connecting` and `_machine`; nobody does
+I/O while holding it. `_over` is set once and never cleared.
 """
 
 import threading
@@ -23,7 +24,8 @@ ALIVE_TIME = 10.0  # seconds
 class ConnectingProvisioner(Provisioner):
     """Connects, asks for facts, and closes the connection at the end.
 
-    A subclass writes reserve() with `_begin()` and `_connect()`, and frees what else it holds in `_give_back()`.
+    A subclass writes reserve() with `_begin()` and `_connect()`, and frees what else it holds in
+    `_give_back()`.
     """
 
     def __init__(self) -> None:
@@ -65,7 +67,9 @@ class ConnectingProvisioner(Provisioner):
             raise Aborted("the reservation was aborted")
 
     def _connect(self, connection: Connection, name: str, python: str | None = None) -> Machine:
-        """The machine at the end of `connection`. Raises CannotConnect, ConnectionLost, Aborted; then it is closed."""
+        """The machine at the end of `connection`. Raises CannotConnect, ConnectionLost, Aborted;
+        then it is closed.
+        """
         with self._changed:
             self._check_over()
             self._connection, self._connecting = connection, True

@@ -7,7 +7,9 @@ from atex_provision.provisioner.connecting import ConnectingProvisioner
 
 
 class LocalProvisioner(ConnectingProvisioner):
-    """Hands out the machine that this process runs on. Tests do run here, with all they do to a machine."""
+    """Hands out the machine that this process runs on. Tests do run here, with all they do to a
+    machine.
+    """
 
     def reserve(self) -> Machine:
         self._begin()

@@ -1,7 +1,7 @@
 """A fixed set of hosts, each used by one at a time.
 
-`HostPool._changed`, a condition, guards the four collections of hosts. A host is in exactly one of `_free`, `_busy` and
-`_failed`, and only the provisioner that took it moves it on.
+`HostPool._changed`, a condition, guards the four collections of hosts. A host is in exactly one of
+`_free`, `_busy` and `_failed`, and only the provisioner that took it moves it on.
 """
 
 import threading
@@ -20,8 +20,8 @@ from atex_provision.provisioner.connecting import ConnectingProvisioner
 class HostPool:
     """Hosts that are there already, for any number of threads of this process.
 
-    `provisioner` is a factory: each of its provisioners gets one host to itself. A host that cannot be connected to is
-    set aside, and another one is tried.
+    `provisioner` is a factory: each of its provisioners gets one host to itself. A host that cannot
+    be connected to is set aside, and another one is tried.
     """
 
     def __init__(

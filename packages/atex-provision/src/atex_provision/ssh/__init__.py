@@ -1,1 +1,3 @@
-"""The layers below `SshConnection`: what the user has configured, whom to trust, and paramiko with bounds."""
+"""The layers below `SshConnection`: what the user has configured, whom to trust, and paramiko with
+bounds.
+"""

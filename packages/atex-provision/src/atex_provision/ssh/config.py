@@ -1,6 +1,8 @@
-"""What ~/.ssh/config says about a host, as far as we follow it: HostName, User, Port, IdentityFile, IdentitiesOnly.
+"""What ~/.ssh/config says about a host, as far as we follow it: HostName, User, Port, IdentityFile,
+IdentitiesOnly.
 
-ProxyJump and ProxyCommand are refused: to ignore them would mean to connect to another machine, or to none.
+ProxyJump and ProxyCommand are refused: to ignore them would mean to connect to another machine, or
+to none.
 """
 
 import getpass

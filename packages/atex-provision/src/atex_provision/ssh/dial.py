@@ -1,8 +1,10 @@
-"""From the name of a host to a connection that is logged in, in steps that another thread can cancel.
+"""From the name of a host to a connection that is logged in, in steps that another thread can
+cancel.
 
-`Dial` is used by the thread that connects; only cancel() may come from others. `_lock` guards `_cancelled` and
-`_socket`. The name is looked up in a thread of its own, because getaddrinfo() can neither be interrupted nor be given a
-time; that thread ends with the look-up. Everything else waits on the socket, which cancel() shuts down.
+`Dial` is used by the thread that connects; only cancel() may come from others. `_lock` guards
+`_cancelled` and `_socket`. The name is looked up in a thread of its own, because getaddrinfo() can
+neither be interrupted nor be given a time; that thread ends with the look-up. Everything else waits
+on the socket, which cancel() shuts down.
 """
 
 import contextlib
@@ -48,7 +50,9 @@ _gates_lock = threading.Lock()
 
 
 class Dial:
-    """One attempt to connect to `target`, which may take `timeout` seconds for each of its steps."""
+    """One attempt to connect to `target`, which may take `timeout` seconds for each of its
+    steps.
+    """
 
     def __init__(self, target: Target, timeout: float) -> None:
         self._target = target
@@ -67,7 +71,9 @@ class Dial:
             return self._cancelled
 
     def cancel(self) -> None:
-        """Makes the thread that connects end at once with CannotConnect. Any thread, any time; total."""
+        """Makes the thread that connects end at once with CannotConnect. Any thread, any time;
+        total.
+        """
         with self._lock:
             self._cancelled = True
             sock = self._socket
@@ -164,7 +170,9 @@ class Dial:
         self._check_cancelled()
 
     def _call(self, sock: socket.socket, address: tuple[Any, ...], timeout: float) -> None:
-        """Connects the socket. cancel() can end that only when it is under way, so it is asked for once more then."""
+        """Connects the socket. cancel() can end that only when it is under way, so it is asked for
+        once more then.
+        """
         sock.setblocking(False)
         error = sock.connect_ex(address)
         if error == errno.EINPROGRESS:
@@ -282,7 +290,9 @@ class Dial:
 
 
 class _Disconnected(CannotConnect):
-    """The server said good-bye; after several keys that means that there were too many (MaxAuthTries)."""
+    """The server said good-bye; after several keys that means that there were too many
+    (MaxAuthTries).
+    """
 
 
 def _in_words(unusable: list[str]) -> str:
@@ -306,8 +316,8 @@ def _prepare(sock: socket.socket) -> None:
 def close_transport(transport: paramiko.Transport) -> None:
     """Closes a connection and ends its thread. Total; any thread.
 
-    The socket is shut down first: that wakes the thread, which then tells all who wait, while Transport.close() would
-    leave it in its recv() for up to 30 s.
+    The socket is shut down first: that wakes the thread, which then tells all who wait, while
+    Transport.close() would leave it in its recv() for up to 30 s.
     """
     with contextlib.suppress(OSError):
         transport.sock.shutdown(socket.SHUT_RDWR)

@@ -1,8 +1,8 @@
 """The keys to log in with, in the order in which they are tried.
 
-A key that the caller names is the only one. Else: the files that ~/.ssh/config lists, the keys of the ssh agent, and if
-the config lists none, the files that ssh tries by itself. A server takes only a few tries (MaxAuthTries, 6), so nothing
-is offered twice.
+A key that the caller names is the only one. Else: the files that ~/.ssh/config lists, the keys of
+the ssh agent, and if the config lists none, the files that ssh tries by itself. A server takes only
+a few tries (MaxAuthTries, 6), so nothing is offered twice.
 """
 
 import base64
@@ -30,7 +30,9 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Identities:
-    """The identities for one login. A context manager, because it may hold a connection to the ssh agent."""
+    """The identities for one login. A context manager, because it may hold a connection to the ssh
+    agent.
+    """
 
     def __init__(self, target: Target) -> None:
         self._target = target

@@ -1,8 +1,8 @@
 """Which host keys are known: the user's known_hosts, which is only read, and our own, which grows.
 
-The format is that of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT". An unknown host is accepted once and remembered; from
-then on its key is what it is. Several threads and processes may meet the same new host at once: the line is appended
-under flock, after a look whether somebody else was faster.
+The format is that of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT". An unknown host is accepted once and
+remembered; from then on its key is what it is. Several threads and processes may meet the same new
+host at once: the line is appended under flock, after a look whether somebody else was faster.
 """
 
 import base64
@@ -48,7 +48,9 @@ def host_id(address: str, port: int) -> str:
 
 
 def known_keys(host: str, paths: Iterable[Path]) -> list[KnownKey]:
-    """The keys known for `host`. A file that is not there knows none; raises OSError if one cannot be read."""
+    """The keys known for `host`. A file that is not there knows none; raises OSError if one cannot
+    be read.
+    """
     found: list[KnownKey] = []
     for path in paths:
         try:
@@ -60,7 +62,8 @@ def known_keys(host: str, paths: Iterable[Path]) -> list[KnownKey]:
 
 
 def remember(host: str, kind: str, key: bytes, path: Path) -> list[KnownKey]:
-    """Appends the key to `path`, unless something is known of `host` there by now: then that is returned.
+    """Appends the key to `path`, unless something is known of `host` there by now: then that is
+    returned.
 
     Raises OSError.
     """
@@ -92,7 +95,9 @@ def _matching(host: str, text: str, path: Path) -> Iterator[KnownKey]:
 
 
 def _names(patterns: str, host: str) -> bool:
-    """Whether a line's first field means `host`. A negated pattern that matches has the last word."""
+    """Whether a line's first field means `host`. A negated pattern that matches has the last
+    word.
+    """
     if patterns.startswith("|1|"):
         return _is_hash_of(host, patterns)
     found = False

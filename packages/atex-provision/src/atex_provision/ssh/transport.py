@@ -2,12 +2,13 @@
 
 What is different, each found by running it against a real sshd:
 
-* A packet's length is believed only up to 256 KiB, and a server that sends beyond the window of a channel ends the
-  connection: paramiko would store whatever comes.
-* stderr is drained by the transport's own thread, which keeps the last of it and opens the window again. Undrained, it
-  would wedge stdout, because both share that window.
-* What the transport's thread has to send during a key exchange waits until the exchange is over. paramiko lets the
-  thread wait for the end of an exchange that only this very thread can end: the connection stalls.
+* A packet's length is believed only up to 256 KiB, and a server that sends beyond the window of a
+  channel ends the connection: paramiko would store whatever comes.
+* stderr is drained by the transport's own thread, which keeps the last of it and opens the window
+  again. Undrained, it would wedge stdout, because both share that window.
+* What the transport's thread has to send during a key exchange waits until the exchange is over.
+  paramiko lets the thread wait for the end of an exchange that only this very thread can end: the
+  connection stalls.
 * A command that was killed by a signal has an exit status, 128 + N, as a shell has it.
 * The handshake's time limit needs no thread.
 
@@ -58,7 +59,9 @@ class BoundedPacketizer(Packetizer):
 
 
 class StderrTail:
-    """Takes the place of a channel's buffer for stderr: keeps the last 64 KiB and opens the window again."""
+    """Takes the place of a channel's buffer for stderr: keeps the last 64 KiB and opens the window
+    again.
+    """
 
     def __init__(self, channel: paramiko.Channel) -> None:
         self._channel = channel
@@ -82,7 +85,9 @@ class StderrTail:
 
 
 def open_window(channel: paramiko.Channel, size: int) -> None:
-    """Tells the server now and then that it may send as much again as we have taken from the channel."""
+    """Tells the server now and then that it may send as much again as we have taken from the
+    channel.
+    """
     grown = channel._check_add_window(size)  # type: ignore[attr-defined]
     if grown:
         message = paramiko.Message()
@@ -113,7 +118,8 @@ def _handle_request(channel: paramiko.Channel, message: paramiko.Message) -> Non
 class BoundedTransport(paramiko.Transport):
     """A paramiko.Transport with the differences that this module describes."""
 
-    # The stubs know only what is public; these are paramiko's seams since 3.4, and tests hold each of them.
+    # The stubs know only what is public; these are paramiko's seams since 3.4, and tests hold each
+    # of them.
     _channel_handler_table: ClassVar[dict[int, Any]] = {
         **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
         MSG_CHANNEL_DATA: _feed,
@@ -132,8 +138,8 @@ class BoundedTransport(paramiko.Transport):
     def start_command(self, command: str) -> tuple[paramiko.Channel, StderrTail]:
         """Opens a channel to a command.
 
-        The server's word that it could start it is not awaited, which saves a round trip: without it, the channel
-        ends. Raises SSHException, EOFError or OSError.
+        The server's word that it could start it is not awaited, which saves a round trip: without
+        it, the channel ends. Raises SSHException, EOFError or OSError.
         """
         channel = self.open_session(timeout=OPEN_TIME)
         tail = StderrTail(channel)
