@@ -22,7 +22,7 @@ _PROBE = "import sys; sys.version_info >= (3, 6) or sys.exit(1); print(sys.execu
 _SCRIPT = """\
 for p in {pythons}; do \
 x=$("$p" -ISc "{probe}" 2>/dev/null </dev/null) && [ -n "$x" ] && exec "$x" -ISc "{program}" {arguments}; \
-done; echo "no python3 >= 3.6 on this machine, looked at: {looked_at}" >&2; exit 127"""
+done; printf '%s\\n' {complaint} >&2; exit 127"""
 
 
 def attach_command(
@@ -36,12 +36,13 @@ def attach_command(
     # Base64, so that no login shell, csh and fish among them, finds anything to expand in it.
     source = base64.b64encode(zlib.compress(_bootstrap_source(), 9)).decode()
     program = f"import base64, zlib; exec(zlib.decompress(base64.b64decode('{source}'))); boot(*sys.argv[1:])"
+    looked_at = python or ", ".join(_PYTHONS)
     script = _SCRIPT.format(
         pythons=shlex.quote(python) if python else " ".join(_PYTHONS),
         probe=_PROBE,
         program=program,
         arguments=shlex.join([session, archive.digest, str(len(archive.data)), work or ""]),
-        looked_at=python or ", ".join(_PYTHONS),
+        complaint=shlex.quote(f"no python3 >= 3.6 on this machine, looked at: {looked_at}"),
     )
     return f"exec /bin/sh -c {shlex.quote(script)}"
 

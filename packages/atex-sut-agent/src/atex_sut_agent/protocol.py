@@ -232,13 +232,19 @@ _decoder: msgspec.json.Decoder[AgentMessage] = msgspec.json.Decoder(AgentMessage
 
 
 def encode_host_message(message: HostMessage, number: int = 0) -> bytes:
-    """Return the frame of `message`; `number` is above 0 for orders (Start, Cancel, End)."""
-    return pack(number, _encoder.encode(message))
+    """Return the frame of `message`; `number` is above 0 for orders (Start, Cancel, End).
+
+    Bytes that are no UTF-8 (in a script, an environment), decoded with "surrogateescape", arrive as they were.
+    """
+    try:
+        return pack(number, _encoder.encode(message))
+    except UnicodeEncodeError:
+        return pack(number, msgspec.to_builtins(message))
 
 
 def decode_agent_message(head: bytes) -> AgentMessage:
     """Return the message in a frame's head. Raises FrameError where it is none that this version knows."""
     try:
         return _decoder.decode(head)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(f"the agent sent a message that is none: {error}") from error

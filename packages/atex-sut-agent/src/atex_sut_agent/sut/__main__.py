@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import re
 import sys
-import tarfile
 
-from .bootstrap import choose_root
-from .bridge import attach, complain
+from .bootstrap import choose_root, explain
+from .bridge import attach
 from .unpack import unpack
+
+_SESSION = re.compile(r"[0-9a-f]{32}\Z")
 
 
 def main() -> int:
@@ -29,14 +31,12 @@ def main() -> int:
             unpack(arguments.folder)
             sys.stdout.write("ok\n")
         else:
-            if len(arguments.session) != 32 or not set(arguments.session) <= set(
-                "0123456789abcdef"
-            ):
+            if not _SESSION.match(arguments.session):
                 raise OSError("a session is named by 32 hexadecimal digits")
             root = choose_root(arguments.work)
             folder = os.path.join(root, "sessions", arguments.session)
             attach(arguments.session, folder, os.path.abspath(sys.argv[0]))
-    except (OSError, tarfile.TarError) as error:
-        complain(getattr(error, "strerror", None) or error)
+    except OSError as error:
+        sys.stderr.write("atex agent: {}\n".format(explain(error)))
         return 1
     return 0

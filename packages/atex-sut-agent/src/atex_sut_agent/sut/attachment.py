@@ -4,6 +4,7 @@ import os
 import socket
 from collections import deque
 
+from .clock import now
 from .framing import MAGIC, FrameError, FrameReader, pack
 from .loop import READ, WRITE, Loop
 from .outbox import Outbox
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+BEAT = 15.0  # seconds between signs of life
+SILENCE = 45.0  # seconds without a byte from the host until it counts as gone
+FAREWELL = 5.0  # seconds for the last words to leave
+
 _READ_SIZE = 64 * 1024  # bytes
 _WRITE_SIZE = 256 * 1024  # bytes
 
@@ -20,8 +25,8 @@ _WRITE_SIZE = 256 * 1024  # bytes
 class Attachment:
     """Reads orders and writes frames, never blocking.
 
-    `on_frame(number, head, tail)` is called for each frame of the host, `on_lost(attachment)` once, when the
-    connection is gone or the host sends what is no frame. `close()` may be called at any time.
+    `on_frame(number, head, tail)` is called for each frame of the host, `on_over()` once, when the descriptors were
+    given back: the connection is gone, the host sends what is no frame, it is silent, or all was said (`finish`).
     """
 
     def __init__(
@@ -29,32 +34,48 @@ class Attachment:
         loop: Loop,
         outbox: Outbox,
         bridge: socket.socket,
-        stdin: int,
-        stdout: int,
+        descriptors: "tuple[int, int]",
         on_frame: "Callable[[int, bytes, bytes], None]",
-        on_lost: "Callable[[Attachment], None]",
+        on_over: "Callable[[], None]",
     ) -> None:
         self._loop = loop
-        self._outbox = outbox
+        self._outbox: "Outbox | None" = outbox  # None: nothing more of it is said here
         self._bridge = bridge  # the socket on which the bridge waits
-        self._stdin = stdin
-        self._stdout = stdout
+        self._stdin, self._stdout = descriptors
         self._on_frame = on_frame
-        self._on_lost = on_lost
+        self._on_over = on_over
         self._reader = FrameReader()
         self._urgent = deque([MAGIC])  # what goes before the outbox's frames
-        self._writing = memoryview(b"")  # taken from the outbox or the urgent, not yet written
+        self._last = b""  # what goes behind them; then we part
+        self._writing = memoryview(b"")  # taken from one of these, not yet written
+        self._parting = False
         self._closed = False
-        os.set_blocking(stdin, False)
-        os.set_blocking(stdout, False)
+        self._heard = now()
+        self._timer = loop.after(BEAT, self._beat)
+        os.set_blocking(self._stdin, False)
+        os.set_blocking(self._stdout, False)
         outbox.rewind()
-        loop.watch(stdin, READ, self._read)
-        loop.watch(stdout, 0, self._stdout_ready)  # HUP and ERR come unasked
-        loop.watch(bridge.fileno(), READ, self._bridge_gone)
+        loop.watch(self._stdin, READ, self._read)
+        loop.watch(self._stdout, 0, self._stdout_ready)  # HUP and ERR come unasked
+        loop.watch(bridge.fileno(), READ, lambda mask: self.close())
 
     def say(self, head: "dict[str, Any]") -> None:
         """Send a frame that does not count, before those in the outbox."""
         self._urgent.append(pack(0, head))
+
+    def finish(self, head: "dict[str, Any]") -> None:
+        """Send what is in the outbox, then this, then close; after FAREWELL seconds close in any case."""
+        self._last = pack(0, head)
+        self._timer.cancel()
+        self._timer = self._loop.after(FAREWELL, self.close)
+
+    def supersede(self, head: "dict[str, Any]") -> None:
+        """Like `finish`, but the outbox and the host's frames are another attachment's business from now on."""
+        self._outbox = None
+        self._on_over = lambda: None
+        self._loop.forget(self._stdin)
+        self.finish(head)
+        self.flush()
 
     def flush(self) -> None:
         """Write what the connection takes now; the rest follows when it takes more."""
@@ -70,40 +91,40 @@ class Attachment:
                 self._loop.watch(self._stdout, WRITE, self._stdout_ready)
                 return
             except OSError:
-                self._lost()
+                self.close()
                 return
             self._writing = self._writing[written:]
-
-    @property
-    def idle(self) -> bool:
-        """Has everything been written?"""
-        return not (self._writing or self._urgent or self._outbox.pending)
+            if self._parting and not self._writing:
+                self.close()
 
     def close(self) -> None:
         """Give the descriptors back; the bridge ends."""
         if not self._closed:
             self._closed = True
+            self._timer.cancel()
             for fd in (self._stdin, self._stdout, self._bridge.fileno()):
                 self._loop.forget(fd)
             os.close(self._stdin)
             os.close(self._stdout)
             self._bridge.close()
+            self._on_over()
 
     def _next(self) -> bytes:
         if self._urgent:
             frames = b"".join(self._urgent)
             self._urgent.clear()
             return frames
-        return self._outbox.take(_WRITE_SIZE)
+        frames = self._outbox.take(_WRITE_SIZE) if self._outbox is not None else b""
+        if not frames and self._last:
+            self._parting = True
+            return self._last
+        return frames
 
     def _stdout_ready(self, mask: int) -> None:
         if mask & ~WRITE:
-            self._lost()
+            self.close()
         else:
             self.flush()
-
-    def _bridge_gone(self, mask: int) -> None:
-        self._lost()
 
     def _read(self, mask: int) -> None:
         try:
@@ -113,17 +134,21 @@ class Attachment:
         except OSError:
             data = b""
         if not data:
-            self._lost()
+            self.close()
             return
+        self._heard = now()
         try:
             for frame in self._reader.feed(data):
                 self._on_frame(*frame)
                 if self._closed:
                     return
         except FrameError:
-            self._lost()
-
-    def _lost(self) -> None:
-        if not self._closed:
             self.close()
-            self._on_lost(self)
+
+    def _beat(self) -> None:
+        if now() - self._heard >= SILENCE:
+            self.close()
+            return
+        if not self._urgent:  # where the connection is stuck, one waits there already
+            self.say({"kind": "alive"})
+        self._timer = self._loop.after(BEAT, self._beat)

@@ -4,8 +4,11 @@ Its source goes to `python3 -c` of a machine that has nothing of ours yet, so th
 library only, no other module of ours, Python 3.6. (`launch.py`, on the host, makes the command.)
 """
 
+import errno
+import hashlib
 import json
 import os
+import stat
 import sys
 
 BOOT_MAGIC = b"\x00\xffATEX boot  1\r\n"
@@ -19,8 +22,9 @@ def candidates(given: str) -> "list[str]":
     """
     if given:
         return [given]
-    folders = [os.path.expanduser("~/.local/state/atex"), "/var/tmp/atex-{}".format(os.getuid())]
-    return (["/var/lib/atex"] if os.getuid() == 0 else []) + folders
+    uid = os.getuid()
+    folders = ["/var/lib/atex"] if uid == 0 else []
+    return [*folders, os.path.expanduser("~/.local/state/atex"), "/var/tmp/atex-{}".format(uid)]
 
 
 def choose_root(given: str) -> str:
@@ -31,58 +35,69 @@ def choose_root(given: str) -> str:
     reasons = []
     for folder in candidates(given):
         try:
-            _check(folder)
+            _prepare(folder)
             return folder
         except OSError as error:
             reasons.append("{}: {}".format(folder, error.strerror or error))
     raise OSError("no work folder for the agent: " + "; ".join(reasons))
 
 
-def _check(folder: str) -> None:
+def _prepare(folder: str) -> None:
     if len(os.fsencode(folder)) > _LONGEST_ROOT or not os.path.isabs(folder):
         raise OSError("not an absolute path of at most {} bytes".format(_LONGEST_ROOT))
-    if not os.path.isdir(os.path.dirname(folder)):
-        os.makedirs(os.path.dirname(folder), 0o700)
+    os.makedirs(os.path.dirname(folder), 0o700, exist_ok=True)
+    make_private(folder)
+    if os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        raise OSError("nothing can be executed there (noexec)")
+    agents = _agents(folder)
+    if not os.path.isdir(agents):
+        _check_execution(os.path.join(folder, "probe.{}".format(os.getpid())))
+        os.makedirs(agents, 0o700, exist_ok=True)
+
+
+def make_private(folder: str) -> None:
+    """Make `folder` where it is not there. Raises OSError, also where it is anything but a 0700 folder of ours.
+
+    Others can write to /var/tmp: what lies there may be a trap, a symbolic link for instance.
+    """
     try:
         os.mkdir(folder, 0o700)
     except FileExistsError:
         pass
-    status = os.lstat(folder)
-    if status.st_uid != os.getuid() or status.st_mode & 0o170077 != 0o040000:
-        raise OSError("exists, but is not a private folder (0700) of this user")
-    if os.statvfs(folder).f_flag & os.ST_NOEXEC:
-        raise OSError("nothing can be executed there (noexec)")
-    agents = os.path.join(folder, "agents")
-    if not os.path.isdir(agents):
-        os.mkdir(agents, 0o700)
-        _check_execution(os.path.join(agents, "probe"))
+    found = os.lstat(folder)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise OSError(
+            errno.EPERM, "exists, but is not a private folder (0700) of this user", folder
+        )
 
 
 def _check_execution(probe: str) -> None:
     # Mount options are not all: fapolicyd and SELinux refuse too.
     try:
-        with open(probe, "w") as file:
-            file.write("#!/bin/sh\n")
+        with open(probe, "wb") as file:
+            file.write(b"#!/bin/sh\n")
         os.chmod(probe, 0o700)
         if os.spawnv(os.P_WAIT, probe, [probe]) != 0:
             raise OSError("nothing can be executed there")
-        os.unlink(probe)
-    except OSError:
-        os.system("rm -rf '{}'".format(os.path.dirname(probe)))
-        raise
+    finally:
+        if os.path.exists(probe):
+            os.unlink(probe)
+
+
+def _agents(root: str) -> str:
+    return os.path.join(root, "agents")
 
 
 def receive_archive(path: str, size: int, digest: str) -> None:
     """Read the archive from stdin and put it at `path`, whole or not at all. Raises OSError."""
-    import hashlib
-
     chunks = []
-    while size > 0:
-        chunk = os.read(0, min(size, 65536))
+    missing = size
+    while missing > 0:
+        chunk = os.read(0, min(missing, 65536))
         if not chunk:
             raise OSError("the connection ended inside the agent's archive")
         chunks.append(chunk)
-        size -= len(chunk)
+        missing -= len(chunk)
     data = b"".join(chunks)
     if hashlib.sha256(data).hexdigest() != digest:
         raise OSError("the agent's archive arrived damaged")
@@ -91,27 +106,37 @@ def receive_archive(path: str, size: int, digest: str) -> None:
         with open(partial, "wb") as file:
             file.write(data)
         os.rename(partial, path)
-    except OSError:
+    except OSError as error:
         if os.path.exists(partial):
             os.unlink(partial)
-        raise
+        raise OSError(error.errno, "{}: {}".format(path, error.strerror))
 
 
-def answer(message: "dict[str, object]") -> None:
-    """Tell the host where we are."""
-    os.write(1, BOOT_MAGIC + json.dumps(message).encode() + b"\n")
+def explain(error: OSError) -> str:
+    """Return what went wrong in words, and with which file."""
+    words = error.strerror or str(error)
+    return "{}: {}".format(error.filename, words) if error.filename else words
 
 
 def boot(session: str, digest: str, size: str, given: str) -> None:
     """Become the agent's bridge for `session`."""
+    asked = False
     try:
         root = choose_root(given)
-        path = os.path.join(root, "agents", digest + ".pyz")
-        present = os.path.exists(path)
-        answer({"need": not present})
-        if not present:
+        path = os.path.join(_agents(root), digest + ".pyz")
+        # A power cut may have left an empty file; all else was written before it got its name.
+        need = not os.path.exists(path) or os.path.getsize(path) != int(size)
+        _answer({"need": need})
+        asked = True
+        if need:
             receive_archive(path, int(size), digest)
         os.execv(sys.executable, [sys.executable, "-IS", path, "attach", session, "--work", root])
     except OSError as error:
-        answer({"error": error.strerror or str(error)})
+        if not asked:
+            _answer({"error": explain(error)})
+        sys.stderr.write("atex agent: {}\n".format(explain(error)))
         sys.exit(1)
+
+
+def _answer(message: "dict[str, object]") -> None:
+    os.write(1, BOOT_MAGIC + json.dumps(message).encode() + b"\n")

@@ -1,20 +1,19 @@
 """The bridge: the process that a login starts. It hands its stdin and stdout to the daemon and waits.
 
-The first bridge of a session starts the daemon. Both meet at an abstract socket named by the session's random id:
-binding it is the lock that keeps a second daemon from starting, and nothing stale is left when a daemon dies.
+The first bridge of a session starts the daemon, whichever comes first (`handover.py`).
 """
 
-import array
 import errno
 import os
 import socket
-import struct
-import sys
 import time
 
+from . import handover, last_words
+from .bootstrap import make_private
 from .daemon import run_daemon
 
 _PATIENCE = 5.0  # seconds for a daemon that is just starting, or just ending
+_RETRY = 0.02  # seconds
 
 
 def attach(session: str, folder: str, archive: str) -> None:
@@ -22,21 +21,28 @@ def attach(session: str, folder: str, archive: str) -> None:
 
     `folder` is the session's own; `archive` is what this code runs from. Raises OSError.
     """
-    daemon = _connect(session, folder, archive)
-    credentials = daemon.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    if struct.unpack("3i", credentials)[1] != os.getuid():
-        raise OSError(
-            errno.EPERM, "the socket of session {} belongs to another user".format(session)
-        )
-    handed = array.array("i", [0, 1])
-    daemon.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handed)])
-    _point_at_null(0, 1, 2)
-    daemon.recv(1)  # end of file: detached, superseded, or over
-
-
-def _connect(session: str, folder: str, archive: str) -> socket.socket:
-    address = "\0atex-" + session
     deadline = time.monotonic() + _PATIENCE
+    while True:
+        daemon = _connect(session, folder, archive, deadline)
+        if not handover.is_ours(daemon):
+            raise OSError(errno.EPERM, "session {} belongs to another user".format(session))
+        if handover.hand_over(daemon, 0, 1):
+            break
+        daemon.close()
+        if time.monotonic() > deadline:
+            said = last_words.read(folder) or "without a word"
+            raise OSError(errno.EIO, "the session's daemon ends as soon as it starts: " + said)
+        time.sleep(_RETRY)
+    _point_at_null(0, 1, 2)
+    daemon.settimeout(None)
+    try:
+        daemon.recv(1)  # end of file: detached, superseded, or over
+    except OSError:
+        pass  # the daemon was killed
+
+
+def _connect(session: str, folder: str, archive: str, deadline: float) -> socket.socket:
+    address = handover.address(session)
     while True:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -50,41 +56,46 @@ def _connect(session: str, folder: str, archive: str) -> socket.socket:
         finally:
             listener.close()
         bridge = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        bridge.settimeout(_PATIENCE)
         try:
             bridge.connect(address)
             return bridge
-        except OSError:
+        except OSError:  # it is bound and does not listen yet, or it has just ended
             bridge.close()
             if time.monotonic() > deadline:
                 raise
-            time.sleep(0.02)
+            time.sleep(_RETRY)
 
 
 def _start_daemon(session: str, folder: str, archive: str, listener: socket.socket) -> None:
-    _make_private(os.path.dirname(folder))
-    _make_private(folder)
+    make_private(os.path.dirname(folder))
+    make_private(folder)
     child = os.fork()
     if child:
-        os.waitpid(child, 0)
+        if os.waitpid(child, 0)[1] != 0:
+            raise OSError(errno.EAGAIN, "no process could be started for the agent")
         return
+    code = 1
     try:
         os.setsid()
         if os.fork() == 0:
-            _point_at_null(0, 1, 2)
-            os.chdir("/")
-            os.umask(0o077)
+            _leave_the_login(listener.fileno())
             run_daemon(session, folder, archive, listener)
+        code = 0
     finally:
-        os._exit(0)
+        os._exit(code)
 
 
-def _make_private(folder: str) -> None:
-    try:
-        os.mkdir(folder, 0o700)
-    except FileExistsError:
-        status = os.lstat(folder)
-        if status.st_uid != os.getuid() or status.st_mode & 0o170077 != 0o040000:
-            raise OSError(errno.EPERM, "{} is not a private folder of this user".format(folder))
+def _leave_the_login(kept: int) -> None:
+    _point_at_null(0, 1, 2)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) != kept:
+            try:
+                os.close(int(name))  # whoever called us may wait for its end
+            except OSError:
+                pass  # what listdir itself had opened
+    os.chdir("/")
+    os.umask(0o077)
 
 
 def _point_at_null(*fds: int) -> None:
@@ -93,8 +104,3 @@ def _point_at_null(*fds: int) -> None:
         os.dup2(null, fd)
     if null > 2:
         os.close(null)
-
-
-def complain(message: object) -> None:
-    """Say on stderr why the agent can not be had."""
-    sys.stderr.write("atex agent: {}\n".format(message))

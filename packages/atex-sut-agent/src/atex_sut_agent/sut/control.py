@@ -4,8 +4,8 @@ Pure: bytes are fed in pieces of any size, what they mean is told to a `Listener
 source of the grammar.
 """
 
-import json
 import re
+from collections import deque
 
 from .names import subtest_name
 from .results import MAX_RESULT, GrammarError, count_plain, decode_result, files_of
@@ -56,7 +56,9 @@ class Door:
         self._read = self._read_line  # what comes next: a line, JSON, a file's bytes
         self._result = b""  # JSON, without line feeds, of the result whose files are being read
         self._name = ""
-        self._files: "list[tuple[str, int]]" = []  # (name, bytes still to come), the one that is being read first
+        self._files: "deque[tuple[str, int]]" = (
+            deque()
+        )  # (name, bytes still to come), the one that is being read first
         self._claimed = False
         self._json_length = 0
         self.waiting = False  # for files that another door is writing: feed no more than b""
@@ -116,28 +118,31 @@ class Door:
     def _read_inline_results(self, buffer: bytes, position: int, end: int) -> int:
         """Read `result {...}` lines up to `end`, the plain ones together, or the first one where it is not plain."""
         run = buffer[position : end - 1]
-        lines = _text(run).split("\n")
+        try:
+            lines = run.decode("utf-8").split("\n")
+        except UnicodeDecodeError:
+            lines = []  # one of them is to blame, those before it are not
         count = count_plain(lines) if len(run) < MAX_INLINE else 0
         if not count:
-            return self._read_inline_result(buffer, position, lines[0])
+            return self._read_inline_result(buffer, position)
         if count < len(lines):
             run = run[: len("\n".join(lines[:count]).encode("utf-8"))]
         # Within a line of JSON there is no raw line feed, so this finds only the beginnings of lines.
         self._listener.results(run[7:].replace(b"\nresult ", b"\n") + b"\n", count)
         return position + len(run) + 1
 
-    def _read_inline_result(self, buffer: bytes, position: int, line: str) -> int:
+    def _read_inline_result(self, buffer: bytes, position: int) -> int:
         after = buffer.index(b"\n", position) + 1
         if after - position > MAX_INLINE:
             raise GrammarError("a result is too long")
-        self._begin_result(line[7:])
+        self._begin_result(_text(buffer[position + 7 : after - 1]))
         return after
 
     def _handle_line(self, line: bytes) -> None:
         if len(line) >= MAX_LINE:
             raise GrammarError("a control line is too long")
         word, _, argument = _text(line).partition(" ")
-        argument = argument.strip()
+        argument = argument.strip(" \t\r")
         if word != "result":
             self._listener.word(word, argument)
         elif argument.startswith("{"):
@@ -165,9 +170,8 @@ class Door:
     def _begin_result(self, text: str) -> None:
         value = decode_result(text)
         files = files_of(value)
-        if "\n" in text or "\r" in text:
-            text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        line = text.strip(" \t").encode("utf-8")
+        # Strings hold no raw line feed, so all that there are stand between them and mean nothing.
+        line = text.replace("\n", " ").replace("\r", " ").strip(" \t").encode("utf-8")
         if files:
             self._begin_files(line, value, files)
         else:
@@ -178,7 +182,7 @@ class Door:
     ) -> None:
         self._result = line
         self._name = subtest_name(value.get("name"), self._listener.test)
-        self._files = files
+        self._files = deque(files)
         self._read = self._read_files
 
     def _read_files(self, buffer: bytes, position: int) -> "int | None":
@@ -188,6 +192,7 @@ class Door:
             self.waiting = not self._claimed
             if self.waiting:
                 return None
+        start = position
         while self._files:
             name, missing = self._files[0]
             data = buffer[position : position + missing]
@@ -196,8 +201,8 @@ class Door:
             position += len(data)
             if len(data) < missing:
                 self._files[0] = (name, missing - len(data))
-                return position if data else None
-            self._files.pop(0)
+                return position if position > start else None
+            self._files.popleft()
         self._listener.results(self._result + b"\n", 1)
         self._claimed = False
         self._listener.release(self, True)

@@ -1,36 +1,32 @@
 """The session: a daemon that outlives the connections of its host. Orders in, facts out, one loop.
 
 It has one run at a time, and one attachment or none. It ends when it is told to, or after an hour without a
-host. Single-threaded; nothing here blocks, but for the start of a process.
+host. Single-threaded; nothing here blocks, but for the start of a process and the removal of the folder.
 """
 
-import array
 import json
 import os
 import shutil
 import signal
 import socket
-import struct
 import sys
+import time
 import traceback
 
-from . import leader, machine, processes
+from . import handover, last_words, leader, machine, processes
 from .attachment import Attachment
-from .clock import now
-from .framing import PROTOCOL
-from .loop import READ, Loop, Timer
+from .framing import PROTOCOL, FrameError
+from .loop import READ, Loop
 from .outbox import Outbox
 from .run import Run
-from .spawn import become_subreaper, protect_from_oom
+from .spawn import SpawnError, become_subreaper, protect_from_oom
 
 TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
 if TYPE_CHECKING:
     from typing import Any
 
-_BEAT = 15.0  # seconds between signs of life
-_SILENCE = 45.0  # seconds without any frame of the host until it counts as gone
-_LINGER = 3600.0  # seconds without a host until the session ends
-_FAREWELL = 5.0  # seconds for the last frames to leave
+LINGER = 3600.0  # seconds without a host until the session ends
+_EARLIER_PATIENCE = 5.0  # seconds for what an earlier incarnation left to die
 
 
 class Daemon:
@@ -47,19 +43,19 @@ class Daemon:
         self._attachment: "Attachment | None" = None
         self._order = 0  # the highest number of an order that was taken
         self._run: "Run | None" = None
-        self._left: "int | None" = None  # an ended run that left processes behind
+        self._left: "int | None" = None  # the leader of a run that left processes behind
         self._environment = machine.base_environment()
-        self._is_subreaper = become_subreaper()
-        self._last_words = _end_earlier_incarnation(folder)
-        self._heard = now()
-        self._beat: "Timer | None" = None
-        self._linger = self._loop.after(_LINGER, self._lingered)
+        self._sees_all = become_subreaper()
+        self._oom_score = protect_from_oom()
+        self._linger = self._loop.after(LINGER, self._lingered)
         self._ending: "str | None" = None  # why the session ends
+        self._parting = False  # nobody is let in any more
         self._going_down = False
         self._over = False
+        self._last_words = self._end_earlier_incarnation()
 
     def serve(self) -> None:
-        """Run until the session is over, then remove its folder."""
+        """Run until the session is over; then its folder is gone. Whatever it raises, call `abandon()`."""
         self._catch_signals()
         self._listener.setblocking(False)
         self._loop.watch(self._listener.fileno(), READ, self._accept)
@@ -72,15 +68,25 @@ class Daemon:
                     self._run.resume()
             if self._attachment is not None:
                 self._attachment.flush()
-            if (
-                self._ending
-                and self._run is None
-                and (self._attachment is None or self._attachment.idle)
-            ):
-                self._over = True
-        if self._attachment is not None:
-            self._attachment.close()
-        self._listener.close()
+
+    def abandon(self) -> None:
+        """End at once: no test goes on where nobody watches it."""
+        if self._run is not None:
+            processes.signal_session(self._run.leader, signal.SIGKILL)
+
+    def _end_earlier_incarnation(self) -> str:
+        """Kill what an earlier daemon of this session left; return in words how that one ended."""
+        left, words = leader.recall(self._folder)
+        deadline = time.monotonic() + _EARLIER_PATIENCE
+        while left is not None and processes.kill_session(left):
+            if time.monotonic() > deadline:
+                self._left = left
+                break
+            time.sleep(0.005)
+        words = last_words.read(self._folder) or words
+        leader.forget(self._folder)
+        last_words.forget(self._folder)
+        return words
 
     # Signals ---------------------------------------------------------------------------------------------
 
@@ -105,6 +111,7 @@ class Daemon:
         if signal.SIGTERM in numbers and not self._going_down:
             self._going_down = True
             self._say({"kind": "going-down"})
+            self._over = self._run is None
         self._reap()
 
     def _reap(self) -> None:
@@ -112,17 +119,17 @@ class Daemon:
             ended = processes.ended_child()
             if ended is None:
                 return
-            pid = ended[0]
-            if self._run is not None and pid == self._run.leader:
-                if self._going_down:
-                    self._over = True  # a shutdown killed it: that is no verdict, and we are next
-                    return
-                run = self._run
-                run.leader_ended(*ended[1:])
+            pid, exit_code, number = ended
+            run = self._run
+            if run is None or pid != run.leader:
+                os.waitpid(pid, 0)
+            elif self._going_down:
+                self._over = True  # a shutdown killed it: that is no verdict, and we are next
+                return
+            else:
+                run.leader_has_ended(exit_code, number)
                 if self._run is run:
                     return  # it is still ending; others are reaped after it
-            else:
-                os.waitpid(pid, 0)
 
     # Attachments -----------------------------------------------------------------------------------------
 
@@ -131,21 +138,27 @@ class Daemon:
             bridge, _ = self._listener.accept()
         except OSError:
             return
-        handed = _receive_descriptors(bridge)
-        if handed is None:
+        if handover.is_ours(bridge):
+            bridge.setblocking(False)
+            self._loop.watch(bridge.fileno(), READ, lambda mask: self._attach(bridge))
+        else:
+            bridge.close()
+
+    def _attach(self, bridge: socket.socket) -> None:
+        self._loop.forget(bridge.fileno())
+        descriptors = None if self._parting else handover.take(bridge)
+        if descriptors is None:
             bridge.close()
             return
         if self._attachment is not None:
-            self._attachment.say({"kind": "superseded"})
-            self._attachment.flush()
-            self._attachment.close()
+            self._attachment.supersede({"kind": "superseded"})
         self._attachment = Attachment(
-            self._loop, self._outbox, bridge, handed[0], handed[1], self._frame, self._detached
+            self._loop, self._outbox, bridge, descriptors, self._frame, self._detached
         )
         self._linger.cancel()
-        self._heard = now()
-        self._attachment.say(self._hello())
-        self._schedule_beat()
+        self._say(self._hello())
+        if self._going_down:
+            self._say({"kind": "going-down"})
 
     def _hello(self) -> "dict[str, Any]":
         hello = {
@@ -166,78 +179,69 @@ class Daemon:
         hello.update(machine.facts())
         return hello
 
-    def _detached(self, attachment: Attachment) -> None:
-        self._attachment = None
-        self._beat.cancel()
-        self._linger = self._loop.after(_LINGER, self._lingered)
-        if self._ending:
-            self._over = self._run is None
-
     def _say(self, head: "dict[str, Any]") -> None:
         if self._attachment is not None:
             self._attachment.say(head)
 
-    def _schedule_beat(self) -> None:
-        if self._beat is not None:
-            self._beat.cancel()
-        self._beat = self._loop.after(_BEAT, self._beat_due)
-
-    def _beat_due(self) -> None:
-        if now() - self._heard > _SILENCE:
-            self._attachment.close()
-            self._detached(self._attachment)
-            return
-        self._say({"kind": "alive"})
-        self._schedule_beat()
+    def _detached(self) -> None:
+        self._attachment = None
+        self._linger = self._loop.after(LINGER, self._lingered)
+        if self._ending and self._run is None:
+            self._over = True
 
     def _lingered(self) -> None:
         """Nobody came back: end what runs as on timeout, and then the session."""
-        self._end("no host for {:.0f} seconds".format(_LINGER))
         if self._run is not None:
-            self._run.cancel(self._run.grace, "linger")
+            self._run.cancel(None, "linger")
+        self._end("no host for {:.0f} seconds".format(LINGER))
 
     # Orders ----------------------------------------------------------------------------------------------
 
     def _frame(self, number: int, head: bytes, tail: bytes) -> None:
-        self._heard = now()
-        order = json.loads(head.decode("utf-8", "surrogateescape"))
-        kind = order["kind"]
+        try:
+            order = json.loads(head.decode("utf-8", "surrogateescape"))
+            kind = order["kind"]
+        except (ValueError, KeyError, TypeError):
+            raise FrameError("the host sent a message that is none")
         if kind == "acknowledge":
             self._outbox.acknowledge(order["frame"])
-            return
-        if kind == "alive" or number <= self._order:
-            return  # a number that was seen before is an order that was carried out before
-        self._order = number
-        if kind == "start":
-            self._start(number, order)
-        elif kind == "cancel":
-            if self._run is not None and self._run.number == order["run"]:
+        elif kind != "alive" and number > self._order:  # else it was carried out before
+            self._order = number
+            if kind == "start":
+                self._start(number, order)
+            elif kind == "cancel" and self._run is not None and self._run.number == order["run"]:
                 self._run.cancel(order.get("grace", 5.0))
-        elif kind == "end":
-            self._end("the host ended the session")
-            if self._run is not None:
-                self._run.cancel(0)
+            elif kind == "end":
+                if self._run is not None:
+                    self._run.cancel(0)
+                self._end("the host ended the session")
 
     def _start(self, number: int, order: "dict[str, Any]") -> None:
-        refusal = None
+        try:
+            self._refuse_if_not_free()
+            self._run = Run(
+                self._loop,
+                self._outbox,
+                self._folder,
+                number,
+                order,
+                self._environment,
+                self._sees_all,
+                self._oom_score,
+                self._run_ended,
+            )
+        except SpawnError as error:
+            self._outbox.add({"kind": "failed", "run": number, "reason": str(error)})
+
+    def _refuse_if_not_free(self) -> None:
+        """Raise SpawnError where no run may start now."""
         if self._run is not None:
-            refusal = "run {} is still going on".format(self._run.number)
-        elif self._left is not None and processes.session_members(self._left):
-            refusal = "processes of an earlier run are still alive and can not be killed"
-        if refusal:
-            self._outbox.add({"kind": "failed", "run": number, "reason": refusal})
-            return
-        self._run = Run(
-            self._loop,
-            self._outbox,
-            self._folder,
-            number,
-            order,
-            self._environment,
-            self._is_subreaper,
-            self._run_ended,
-        )
-        self._run.start()
+            raise SpawnError("run {} is still going on".format(self._run.number))
+        if self._ending or self._going_down:
+            raise SpawnError("the session is ending")
+        if self._left is not None and processes.session_members(self._left):
+            raise SpawnError("processes of an earlier run are still alive and can not be killed")
+        self._left = None
 
     def _run_ended(self, run: Run) -> None:
         self._run = None
@@ -255,58 +259,36 @@ class Daemon:
 
     def _bye(self) -> None:
         # The folder goes first: who reads the farewell may rely on it.
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._say({"kind": "bye", "reason": self._ending})
-        self._loop.after(_FAREWELL, self._stop)
-
-    def _stop(self) -> None:
-        self._over = True
+        reason = (self._ending or "") + _remove(self._folder)
+        self._parting = True
+        self._loop.forget(self._listener.fileno())
+        self._listener.close()  # who comes now starts another daemon
+        if self._attachment is None:
+            self._over = True
+        else:
+            self._attachment.finish({"kind": "bye", "reason": reason})
 
 
 def run_daemon(session: str, folder: str, archive: str, listener: socket.socket) -> None:
     """Serve one session until it is over; what goes wrong is left as last words for the next incarnation."""
+    daemon = None
     try:
         daemon = Daemon(session, folder, archive, listener)
-        protect_from_oom()
         daemon.serve()
     except Exception:
-        with open(os.path.join(folder, "last-words"), "w") as file:
-            file.write(traceback.format_exc())
+        if daemon is not None:
+            daemon.abandon()
+        last_words.leave(folder, traceback.format_exc())
 
 
-def _receive_descriptors(bridge: socket.socket) -> "tuple[int, int] | None":
-    """Return the (stdin, stdout) that a bridge of our own user hands over, or None."""
-    credentials = bridge.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    if struct.unpack("3i", credentials)[1] != os.getuid():
-        return None
-    bridge.settimeout(1)
-    fds = array.array("i")
+def _remove(folder: str) -> str:
+    """Remove the session's folder; return "", or words that say why it is still there."""
     try:
-        _, ancillary, _, _ = bridge.recvmsg(1, socket.CMSG_SPACE(2 * fds.itemsize))
-    except OSError:
-        return None
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-    if len(fds) != 2:
-        for fd in fds:
-            os.close(fd)
-        return None
-    for fd in fds:
-        os.set_inheritable(fd, False)
-    return tuple(fds)
-
-
-def _end_earlier_incarnation(folder: str) -> str:
-    """Kill the session of a run that an earlier daemon of this session left; return that daemon's last words."""
-    earlier = leader.recall(folder)
-    if earlier is not None:
-        processes.kill_session(earlier)
-    words = os.path.join(folder, "last-words")
-    try:
-        with open(words) as file:
-            said = file.read(4096)
-        os.unlink(words)
-    except OSError:
-        return ""
-    return said
+        mounted = machine.mounts_below(folder)
+    except OSError as error:
+        return "; {} stays: {}".format(folder, error)
+    if mounted:
+        # What is mounted there may be the machine's own disk.
+        return "; {} stays, because {} is mounted".format(folder, mounted[0])
+    shutil.rmtree(folder, ignore_errors=True)
+    return ""

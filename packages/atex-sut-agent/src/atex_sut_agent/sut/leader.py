@@ -12,28 +12,38 @@ from .processes import state_and_start
 
 
 def remember(folder: str, pid: int) -> None:
-    """Note that `pid` leads the session of the run that goes on."""
-    try:
-        note = {"pid": pid, "start": state_and_start(pid)[1], "boot": boot()}
-    except OSError:
-        return  # it has ended already
-    with open(os.path.join(folder, "leader"), "w") as file:
-        json.dump(note, file)
+    """Note that `pid` leads the session of the run that goes on. Raises OSError where that can not be written."""
+    note = {"pid": pid, "start": state_and_start(pid)[1], "boot": boot()}
+    with open(_path(folder), "wb") as file:
+        file.write(json.dumps(note).encode())
 
 
-def recall(folder: str) -> "int | None":
-    """Return the pid of the noted leader where its session may still have members, else None; forget the note."""
-    path = os.path.join(folder, "leader")
+def recall(folder: str) -> "tuple[int | None, str]":
+    """Return the leader of the session that an earlier daemon left behind, and in words how that daemon ended.
+
+    None and "" where no run was going on; None and words where the machine was restarted since.
+    """
     try:
-        with open(path) as file:
-            note = json.load(file)
-        os.unlink(path)
+        with open(_path(folder), "rb") as file:
+            note = json.loads(file.read().decode())
     except (OSError, ValueError):
-        return None
+        return None, ""
     if note["boot"] != boot():
-        return None  # the machine was restarted, nothing of that time lives
+        return None, "the machine was restarted"
     try:
         same = state_and_start(note["pid"])[1] == note["start"]
     except OSError:
         same = True  # the leader is gone; as long as its session has a member, nobody else gets that number
-    return int(note["pid"]) if same else None
+    return note["pid"] if same else None, "the agent was killed"
+
+
+def forget(folder: str) -> None:
+    """Nothing of that run is left."""
+    try:
+        os.unlink(_path(folder))
+    except OSError:
+        pass  # there was no note
+
+
+def _path(folder: str) -> str:
+    return os.path.join(folder, "leader")

@@ -1,6 +1,5 @@
 """The one loop of the daemon: descriptors and timers call functions. Single-threaded."""
 
-import heapq
 import math
 import select
 
@@ -14,19 +13,28 @@ READ = select.POLLIN
 WRITE = select.POLLOUT
 GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL  # always reported, asked for or not
 
+_LONGEST_WAIT = (
+    15.0  # seconds; poll(2) does not count the time that a machine is suspended, timers do
+)
+
 
 class Timer:
     """A call that is due once; `cancel()` takes it back, any number of times."""
 
-    def __init__(self, when: float, callback: "Callable[[], None]") -> None:
+    def __init__(self, timers: "set[Timer]", when: float, callback: "Callable[[], object]") -> None:
         self.when = when
-        self.callback: "Callable[[], None] | None" = callback
+        self._callback = callback
+        self._timers = timers
+        timers.add(self)
 
     def cancel(self) -> None:
-        self.callback = None
+        self._timers.discard(self)
 
-    def __lt__(self, other: "Timer") -> bool:
-        return self.when < other.when
+    def fire(self) -> None:
+        """Make the call, if it was not taken back."""
+        if self in self._timers:
+            self._timers.remove(self)
+            self._callback()
 
 
 class Loop:
@@ -35,7 +43,7 @@ class Loop:
     def __init__(self) -> None:
         self._poll = select.poll()
         self._callbacks: "dict[int, Callable[[int], object]]" = {}
-        self._timers: "list[Timer]" = []
+        self._timers: "set[Timer]" = set()  # a handful
 
     def watch(self, fd: int, events: int, callback: "Callable[[int], object]") -> None:
         """Call `callback(mask)` when one of `events` (or GONE) is true for `fd`; again for other events."""
@@ -47,11 +55,9 @@ class Loop:
         if self._callbacks.pop(fd, None) is not None:
             self._poll.unregister(fd)
 
-    def after(self, seconds: float, callback: "Callable[[], None]") -> Timer:
+    def after(self, seconds: float, callback: "Callable[[], object]") -> Timer:
         """Call `callback()` once, `seconds` from now; return its Timer."""
-        timer = Timer(now() + seconds, callback)
-        heapq.heappush(self._timers, timer)
-        return timer
+        return Timer(self._timers, now() + seconds, callback)
 
     def turn(self) -> None:
         """Wait until something is due, and do all that is due then."""
@@ -62,14 +68,16 @@ class Loop:
             if callback is not None and self._callbacks.get(fd) is callback:
                 callback(mask)
         present = now()
-        while self._timers and self._timers[0].when <= present:
-            overdue = heapq.heappop(self._timers).callback
-            if overdue is not None:
-                overdue()
+        for timer in sorted(self._timers, key=_when):
+            if timer.when <= present:
+                timer.fire()
 
-    def _milliseconds_to_wait(self) -> "int | None":
-        while self._timers and self._timers[0].callback is None:
-            heapq.heappop(self._timers)
-        if not self._timers:
-            return None
-        return max(0, math.ceil((self._timers[0].when - now()) * 1000))
+    def _milliseconds_to_wait(self) -> int:
+        seconds = _LONGEST_WAIT
+        if self._timers:
+            seconds = min(seconds, min(self._timers, key=_when).when - now())
+        return max(0, math.ceil(seconds * 1000))
+
+
+def _when(timer: Timer) -> float:
+    return timer.when

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 
 from .processes import state_and_start
 from .spawn import HAS_PRCTL
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _KEPT = ("LANG", "LANGUAGE", "TZ", "XDG_RUNTIME_DIR")
+_ESCAPED = re.compile(rb"\\([0-7]{3})")  # blanks in /proc/self/mountinfo
 _STANDARD_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
@@ -37,19 +39,35 @@ def base_environment() -> "dict[str, str]":
     ~/.bashrc, for each script.
     """
     user = _user()
-    path = os.environ.get("PATH", "").split(":")
+    login = {_decode(name): _decode(value) for name, value in os.environb.items()}
+    path = login.get("PATH", "").split(":")
     path += [folder for folder in _STANDARD_PATH if folder not in path]
     environment = {
         "PATH": ":".join(folder for folder in path if folder),
-        "HOME": os.environ.get("HOME") or user.pw_dir,
+        "HOME": login.get("HOME") or user.pw_dir,
         "USER": user.pw_name,
         "LOGNAME": user.pw_name,
         "SHELL": user.pw_shell or "/bin/sh",
     }
-    for name, value in os.environ.items():
-        if name in _KEPT or name.startswith("LC_"):
-            environment[name] = value
+    kept = {name for name in login if name in _KEPT or name.startswith("LC_")}
+    environment.update({name: login[name] for name in kept})
     return environment
+
+
+def mounts_below(folder: str) -> "list[str]":
+    """Return where below `folder` something is mounted. Raises OSError."""
+    inside = os.fsencode(os.path.realpath(folder)) + b"/"
+    with open("/proc/self/mountinfo", "rb") as file:
+        points = [_ESCAPED.sub(_unescape, line.split(b" ")[4]) for line in file]
+    return [_decode(point) for point in points if point.startswith(inside)]
+
+
+def _decode(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")
+
+
+def _unescape(found: "re.Match[bytes]") -> bytes:
+    return bytes((int(found.group(1), 8),))
 
 
 def _user() -> pwd.struct_passwd:

@@ -19,45 +19,38 @@ class Outbox:
     """
 
     def __init__(self) -> None:
-        self._frames: "deque[tuple[int, bytes]]" = deque()  # (number, bytes), oldest first
-        self._sent = 0  # how many of them the present attachment has taken
+        self._unsent: "deque[tuple[int, bytes]]" = deque()  # (number, frame), oldest first
+        self._sent: "deque[tuple[int, bytes]]" = deque()  # to the present attachment, all older
         self._size = 0
         self.next_number = 1
 
     def add(self, head: "dict[str, Any]", tail: bytes = b"") -> None:
         """Number a frame and keep it."""
         frame = pack(self.next_number, head, tail)
-        self._frames.append((self.next_number, frame))
+        self._unsent.append((self.next_number, frame))
         self._size += len(frame)
         self.next_number += 1
 
     def acknowledge(self, number: int) -> None:
         """Forget all frames up to `number`, which the host has applied."""
-        frames = self._frames
-        while frames and frames[0][0] <= number:
-            self._size -= len(frames.popleft()[1])
-            self._sent = max(0, self._sent - 1)
+        for frames in (self._sent, self._unsent):  # unsent: applied over an earlier attachment
+            while frames and frames[0][0] <= number:
+                self._size -= len(frames.popleft()[1])
 
     def rewind(self) -> None:
         """Begin again with the oldest frame that is kept."""
-        self._sent = 0
+        self._sent.extend(self._unsent)
+        self._sent, self._unsent = deque(), self._sent
 
     def take(self, size: int) -> bytes:
         """Return the next frames to send, joined: about `size` bytes, b"" where nothing waits."""
-        taken = []
-        for index in range(self._sent, len(self._frames)):
-            frame = self._frames[index][1]
-            taken.append(frame)
-            size -= len(frame)
-            if size <= 0:
-                break
-        self._sent += len(taken)
+        taken: "list[bytes]" = []
+        while self._unsent and size > 0:
+            entry = self._unsent.popleft()
+            self._sent.append(entry)
+            taken.append(entry[1])
+            size -= len(entry[1])
         return b"".join(taken)
-
-    @property
-    def pending(self) -> bool:
-        """Is there a frame that the present attachment has not taken?"""
-        return self._sent < len(self._frames)
 
     @property
     def full(self) -> bool:

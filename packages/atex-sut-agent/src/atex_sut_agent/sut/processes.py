@@ -52,6 +52,12 @@ def kill_session(leader: int) -> int:
     return len(members)
 
 
+def end_leader(leader: int) -> None:
+    """SIGKILL the session that our child `leader` leads, and reap that child."""
+    signal_session(leader, signal.SIGKILL)
+    os.waitpid(leader, 0)
+
+
 def has_living_children() -> bool:
     """Does this process have a child that is not dead already?
 

@@ -1,16 +1,17 @@
-"""One run: a process in a session of its own, its clock, its doors, its output, and its end."""
+"""One run: a script in a session of its own, its doors, its output, and what of them goes to the host."""
 
+import contextlib
 import os
-import signal
+import re
 
 from . import leader, processes
-from .clock import Limit, now
-from .control import Door, Listener
-from .doors import Doors, bytes_waiting, new_pipe
+from .control import Door
+from .doors import Doors, DoorsListener, bytes_waiting, new_pipe
 from .durations import parse_duration
 from .files import Files
 from .framing import MAX_CHUNK
-from .loop import READ, Loop, Timer
+from .lifetime import Lifetime
+from .loop import READ, Loop
 from .outbox import Outbox
 from .results import GrammarError
 from .spawn import SpawnError, spawn
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_SHUTDOWN_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
-_SHUTDOWN_PATIENCE = 2.0  # seconds; a machine that goes down kills the test before its network
-_KILL_PATIENCE = 5.0  # seconds until a process that SIGKILL does not end is given up
-_SWEEP_INTERVAL = 0.005  # seconds
+_EXIT_CODE = re.compile(r"[0-9]{1,3}\Z")
 
 
-class Run(Listener):
-    """One run from its order to its last frame. `on_end(run)` is called once that frame is in the outbox."""
+class Run(DoorsListener):
+    """A run that goes on. `on_end(run)` is called once its last frame is in the outbox.
+
+    The constructor starts it. Raises SpawnError where that fails; then nothing is left of it.
+    """
 
     def __init__(
         self,
@@ -37,20 +38,15 @@ class Run(Listener):
         number: int,
         order: "dict[str, Any]",
         base_environment: "dict[str, str]",
-        is_subreaper: bool,
+        sees_all: bool,
+        oom_score: str,
         on_end: "Callable[[Run], None]",
     ) -> None:
         self.number = number
         self.test = order.get("test", "")
-        self.grace = order["grace"]  # seconds between SIGINT and SIGKILL when the limit has passed
-        self.left_behind = 0  # processes that could not be killed
-        self.killing = False  # the agent has begun to send signals: what stays unfinished is not the test's fault
         self._loop = loop
         self._outbox = outbox
         self._folder = folder
-        self._order = order
-        self._base_environment = base_environment
-        self._is_subreaper = is_subreaper
         self._on_end = on_end
         self._files = Files()
         self._lines: "list[bytes]" = []  # results read, not yet in a frame
@@ -59,86 +55,89 @@ class Run(Listener):
         self._output_length = 0
         self._exit_code: "int | None" = None  # what `exitcode` asked for
         self._error: "str | None" = None  # the first reason why a door was closed
-        self._ended_by = "itself"
-        self._timer: "Timer | None" = None
-        self.leader: "int | None" = None  # pid
-        self._exit: "tuple[int | None, int | None] | None" = (
-            None  # (exit code or None, signal or None) of the leader
-        )
-        self._over = False
         self._paused = False
-
-    # Starting --------------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """Start the process. Where that fails, the run is over with a frame `failed`."""
         try:
-            self._doors = Doors(self._loop, self, os.path.join(self._folder, "control"))
-        except OSError as error:
-            self._fail("no control file: {}".format(error.strerror))
-            return
-        output, write_end = new_pipe()
+            with contextlib.ExitStack() as undo:
+                pid = self._start(order, dict(base_environment), oom_score, undo)
+                undo.pop_all()
+        except (OSError, ValueError) as error:  # ValueError: text that can not be written as UTF-8
+            raise SpawnError("the run could not be prepared: {}".format(error))
+        self._loop.watch(self._output, READ, self._read_output)
+        self._lifetime = Lifetime(loop, pid, order["limit"], order["grace"], sees_all, self._finish)
+        self._send({"kind": "started", "run": number, "pid": pid})
+
+    def _start(
+        self,
+        order: "dict[str, Any]",
+        environment: "dict[str, str]",
+        oom_score: str,
+        undo: contextlib.ExitStack,
+    ) -> int:
+        """Open what the process needs, start it, return its pid; `undo` learns what to take back."""
+        control = os.path.join(self._folder, "control")
+        environment.update(order["environment"])
+        environment.update({"ATEX_CONTROL_FILE": control, "ATEX_TEST_CONTROL": "3"})
+        argv = ["/bin/bash", self._write_script(order["script"])]
+        self._doors = Doors(self._loop, self, control)
+        undo.callback(self._doors.shut)
+        self._output, write_end = new_pipe()
+        undo.callback(os.close, self._output)
         try:
-            self.leader = spawn(
-                ["/bin/bash", self._write_script()],
-                self._order["folder"],
-                self._environment(),
-                write_end,
-                self._doors.pipe,
-            )
-        except (SpawnError, OSError) as error:
-            os.close(output)
-            self._doors.close()
-            self._fail(str(error))
-            return
+            pid = spawn(argv, order["folder"], environment, write_end, self._doors.pipe, oom_score)
         finally:
             os.close(write_end)
+        undo.callback(processes.end_leader, pid)
         self._doors.close_pipe()
-        self._output = output
-        self._loop.watch(output, READ, self._read_output)
-        self._limit = Limit(now(), self._order["limit"])
-        self._started = self._limit.started
-        self._arm_limit()
-        leader.remember(self._folder, self.leader)
-        self._send({"kind": "started", "run": self.number, "pid": self.leader})
+        leader.remember(self._folder, pid)
+        return pid
 
-    def _write_script(self) -> str:
+    def _write_script(self, script: str) -> str:
         path = os.path.join(self._folder, "script")
         try:
             os.unlink(path)  # a shell that outlived its run still reads the old file
         except FileNotFoundError:
             pass
-        with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(self._order["script"])
+        with open(path, "wb") as file:
+            file.write(script.encode("utf-8", "surrogateescape"))
         return path
 
-    def _environment(self) -> "dict[str, str]":
-        environment = dict(self._base_environment)
-        environment.update(self._order["environment"])
-        environment["ATEX_CONTROL_FILE"] = os.path.join(self._folder, "control")
-        environment["ATEX_TEST_CONTROL"] = "3"
-        return environment
+    @property
+    def leader(self) -> int:
+        """The pid that names the run's session."""
+        return self._lifetime.leader
 
-    def _fail(self, reason: str) -> None:
-        self._over = True
-        self._send({"kind": "failed", "run": self.number, "reason": reason})
-        self._on_end(self)
+    @property
+    def killing(self) -> bool:
+        return self._lifetime.killing
+
+    @property
+    def left_behind(self) -> int:
+        """How many processes could not be killed."""
+        return self._lifetime.left_behind
 
     # While it runs ---------------------------------------------------------------------------------------
 
     def pause(self) -> None:
         """The host is behind: read neither doors nor output, so that the test has to wait."""
-        if not self._paused and not self._over:
+        if not self._paused:
             self._paused = True
             self._doors.pause()
             self._loop.forget(self._output)
 
     def resume(self) -> None:
         """Read on after `pause()`."""
-        if self._paused and not self._over:
+        if self._paused:
             self._paused = False
             self._doors.resume()
             self._loop.watch(self._output, READ, self._read_output)
+
+    def cancel(self, grace: "float | None", why: str = "cancel") -> None:
+        """End the run: SIGINT, and SIGKILL after `grace` seconds (None: those of its limit)."""
+        self._lifetime.cancel(grace, why)
+
+    def leader_has_ended(self, exit_code: "int | None", number: "int | None") -> None:
+        """The leader has ended by itself or by a signal, and is not reaped. Told again, it does nothing."""
+        self._lifetime.leader_has_ended(exit_code, number)
 
     def _read_output(self, mask: int) -> int:
         try:
@@ -151,6 +150,8 @@ class Run(Listener):
         else:
             self._loop.forget(self._output)  # everybody has closed it; the run goes on
         return len(data)
+
+    # What comes through the doors ------------------------------------------------------------------------
 
     def results(self, lines: bytes, count: int) -> None:
         self._lines.append(lines)
@@ -180,14 +181,8 @@ class Run(Listener):
                 {"name": name, "file": file, "length": length}
                 for name, file, length in self._files.cut_back(door)
             ]
-            self._send(
-                {
-                    "kind": "dropped",
-                    "run": self.number,
-                    "cuts": cuts,
-                    "note": "an unfinished result",
-                }
-            )
+            note = "an unfinished result"
+            self._send({"kind": "dropped", "run": self.number, "cuts": cuts, "note": note})
         self._doors.released()
 
     def word(self, word: str, argument: str) -> None:
@@ -196,7 +191,11 @@ class Run(Listener):
         if word == "duration":
             self._change_duration(argument)
         elif word == "exitcode":
-            self._exit_code = _exit_code(argument)
+            if not _EXIT_CODE.match(argument) or int(argument) > 255:
+                raise GrammarError(
+                    "'exitcode' needs a number from 0 to 255, not {!r}".format(argument[:80])
+                )
+            self._exit_code = int(argument)
         else:
             raise GrammarError("unknown word {!r}".format(word[:80]))
 
@@ -206,126 +205,45 @@ class Run(Listener):
             seconds = parse_duration(argument[1:] if sign in ("+", "-") else argument)
         except ValueError as error:
             raise GrammarError(str(error))
-        if self.killing:
-            return  # the time was up, it is not given back
         if sign in ("+", "-"):
-            self._limit.move(seconds if sign == "+" else -seconds)
+            self._lifetime.move_limit(seconds if sign == "+" else -seconds)
         else:
-            self._limit.set(seconds, now())
-        self._arm_limit()
+            self._lifetime.set_limit(seconds)
 
     def door_failed(self, reason: str) -> None:
         self._error = self._error or reason
 
     def cut_short(self, what: str) -> None:
-        self._send(
-            {
-                "kind": "noted",
-                "run": self.number,
-                "note": "{} was cut short by the end".format(what),
-            }
-        )
+        note = "{} was cut short by the end".format(what)
+        self._send({"kind": "noted", "run": self.number, "note": note})
 
     def _send(self, head: "dict[str, Any]", tail: bytes = b"") -> None:
-        self.flush()
+        self.flush()  # what came before goes before
         self._outbox.add(head, tail)
 
     # The end ---------------------------------------------------------------------------------------------
 
-    def cancel(self, grace: float, why: str = "cancel") -> None:
-        """End the run: SIGINT, and SIGKILL after `grace` seconds. A second time it only becomes sooner."""
-        if self._over or self._exit is not None:
-            return
-        if not self.killing:
-            self._ended_by = why
-            self._interrupt(grace)
-        else:
-            self._arm(min(grace, max(0.0, self._timer.when - now())), self._kill)
-
-    def leader_ended(self, exit_code: "int | None", number: "int | None") -> None:
-        """The leader has ended and is not reaped yet: the run begins to end. Told again, it does nothing."""
-        if self._exit is None:
-            self._exit = (exit_code, number)
-            self._ended = now()
-            if number in _SHUTDOWN_SIGNALS and not self.killing:
-                self._arm(_SHUTDOWN_PATIENCE, self._sweep_session)
-            else:
-                self._sweep_session()
-
-    def _arm(self, seconds: float, callback: "Callable[[], None]") -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.after(max(0.0, seconds), callback)
-
-    def _arm_limit(self) -> None:
-        self._arm(self._limit.deadline - now(), self._limit_passed)
-
-    def _limit_passed(self) -> None:
-        self._ended_by = "limit"
-        self._interrupt(self.grace)
-
-    def _interrupt(self, grace: float) -> None:
-        self.killing = True
-        self._arm(grace, self._kill)
-        if grace > 0:
-            processes.signal_session(self.leader, signal.SIGINT)
-
-    def _kill(self) -> None:
-        processes.signal_session(self.leader, signal.SIGKILL)
-        self._arm(_KILL_PATIENCE, self._give_up)
-
-    def _give_up(self) -> None:
-        """SIGKILL did not end the leader: it hangs in the kernel."""
-        self._exit = (None, None)
-        self._ended = now()
-        self.left_behind = 1
-        self._finish()
-
-    def _sweep_session(self) -> None:
-        """Kill what is left of the session, and come back until nothing is."""
-        # Kill before the leader is reaped: until then its pid, which names the session, is nobody else's.
-        # As subreaper we are the parent of all that is left, so having no child answers without a look at /proc.
-        self.left_behind = 0
-        if not self._is_subreaper or processes.has_living_children():
-            self.left_behind = processes.kill_session(self.leader)
-        if not self.left_behind or now() - self._ended > _SHUTDOWN_PATIENCE + _KILL_PATIENCE:
-            os.waitpid(self.leader, 0)
-            self._finish()
-        else:
-            self.killing = True
-            self._arm(_SWEEP_INTERVAL, self._sweep_session)
-
     def _finish(self) -> None:
-        self._timer.cancel()
-        if self._paused:
-            self.resume()
+        """Nothing lives any more: read what is left, then say how it ended."""
+        self._loop.forget(self._output)
         waiting = bytes_waiting(self._output)
         while waiting > 0:
             waiting -= self._read_output(READ) or waiting
-        self._loop.forget(self._output)
         os.close(self._output)
-        self._doors.drain()
-        self._doors.close()
-        self._over = True
-        exit_code, number = self._exit
+        self._doors.shut()
+        life = self._lifetime
         exited = {
             "kind": "exited",
             "run": self.number,
-            "exit_code": exit_code if self._exit_code is None else self._exit_code,
-            "signal": number,
-            "ended_by": self._ended_by,
-            "seconds": self._ended - self._started,
-            "limit": self._limit.limit,
+            "exit_code": life.exit_code if self._exit_code is None else self._exit_code,
+            "signal": life.signal,
+            "ended_by": life.ended_by,
+            "seconds": life.ended - life.started,
+            "limit": life.limit,
             "error": self._error,
-            "left_behind": self.left_behind,
+            "left_behind": life.left_behind,
         }
         self._send(exited)
+        if not life.left_behind:
+            leader.forget(self._folder)
         self._on_end(self)
-
-
-def _exit_code(argument: str) -> int:
-    if not argument.isdigit() or len(argument) > 3 or int(argument) > 255:
-        raise GrammarError(
-            "'exitcode' needs a number from 0 to 255, not {!r}".format(argument[:80])
-        )
-    return int(argument)

@@ -1,5 +1,6 @@
 """Starting a test: a new session, clean signals, its descriptors, and nothing else of ours."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -11,16 +12,21 @@ try:
 except (ImportError, OSError, AttributeError):  # some minimal pythons come without it
     _prctl = None
 
+TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _TEST_CONTROL = 3  # the descriptor of ATEX_TEST_CONTROL; a single digit, because dash takes no more
 _LOWEST_OURS = 10
+_OOM_SCORE = "/proc/self/oom_score_adj"
 
 HAS_PRCTL = _prctl is not None
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
+
+class SpawnError(Exception):
+    """The process could not be started; the message says why."""
 
 
 def become_subreaper() -> bool:
@@ -28,22 +34,30 @@ def become_subreaper() -> bool:
     return _prctl is not None and _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
 
 
-def protect_from_oom() -> None:
-    """Keep the kernel from choosing this process when memory runs out, where we may."""
-    _set_oom_score("-1000")
-
-
-class SpawnError(Exception):
-    """The process could not be started; the message says why."""
+def protect_from_oom() -> str:
+    """Keep the kernel from choosing this process when memory runs out, where we may; return what to put back."""
+    try:
+        with open(_OOM_SCORE) as file:
+            before = file.read()
+        _set_oom_score("-1000")
+    except OSError:
+        return ""  # not root, or a container that does not allow it
+    return before
 
 
 def spawn(
-    argv: "list[str]", folder: str, environment: "dict[str, str]", output: int, control: int
+    argv: "list[str]",
+    folder: str,
+    environment: "dict[str, str]",
+    output: int,
+    control: int,
+    oom_score: str,
 ) -> int:
     """Start `argv` in `folder` as the leader of a new session; return its pid.
 
     `output` becomes its stdout and stderr, `control` its descriptor 3, stdin is /dev/null. It is killed when this
-    process dies. Raises SpawnError where the folder or the program is not there.
+    process dies; when memory runs out, it counts as `oom_score` says ("": as we do). Raises SpawnError where the
+    folder or the program is not there, or takes no such environment.
     """
     failure_read, failure_write = os.pipe()
     parent = os.getpid()
@@ -55,7 +69,10 @@ def spawn(
         raise SpawnError("no process could be started: {}".format(error.strerror))
     if pid == 0:
         try:
-            _become(argv, folder, environment, output, control, failure_write, parent)
+            failure_write = fcntl.fcntl(failure_write, fcntl.F_DUPFD_CLOEXEC, _LOWEST_OURS)
+            _become(argv, folder, environment, output, control, oom_score, parent)
+        except Exception as error:  # whatever it is, it has to be told
+            os.write(failure_write, str(error).encode("utf-8", "replace"))
         finally:
             os._exit(127)
     os.close(failure_write)
@@ -72,32 +89,40 @@ def _become(
     environment: "dict[str, str]",
     output: int,
     control: int,
-    failure: int,
+    oom_score: str,
     parent: int,
 ) -> None:
-    failure = fcntl.fcntl(failure, fcntl.F_DUPFD_CLOEXEC, _LOWEST_OURS)
     output = fcntl.fcntl(output, fcntl.F_DUPFD_CLOEXEC, _LOWEST_OURS)
     control = fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, _LOWEST_OURS)
-    what = folder
+    os.setsid()
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        return  # it died before we asked to die with it
+    _reset_signals()
+    if oom_score:
+        _set_oom_score(oom_score)
+    os.umask(0o022)
+    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.dup2(control, _TEST_CONTROL)
+    # Encoded here: Python 3.6 in the C locale would refuse what is not ASCII.
+    variables = {_encode(name): _encode(value) for name, value in environment.items()}
     try:
-        os.setsid()
-        if _prctl is not None:
-            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            return  # it died before we asked to die with it
-        _reset_signals()
-        _set_oom_score("0")
-        os.umask(0o022)
-        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        os.dup2(control, _TEST_CONTROL)
-        os.chdir(folder)
-        what = argv[0]
-        os.execve(argv[0], argv, environment)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the environment
-        reason = getattr(error, "strerror", None) or error
-        os.write(failure, "{}: {}".format(what, reason).encode("utf-8", "surrogateescape"))
+        os.chdir(_encode(folder))
+    except OSError as error:
+        raise SpawnError("{}: {}".format(folder, error.strerror))
+    try:
+        os.execve(argv[0], argv, variables)
+    except OSError as error:
+        if error.errno == errno.E2BIG:
+            raise SpawnError("the environment is larger than this machine takes")
+        raise SpawnError("{}: {}".format(argv[0], error.strerror))
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _reset_signals() -> None:
@@ -109,11 +134,8 @@ def _reset_signals() -> None:
 
 
 def _set_oom_score(score: str) -> None:
-    try:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write(score)
-    except OSError:
-        pass  # not root, or a container that does not allow it: then it stays as it is
+    with open(_OOM_SCORE, "w") as file:
+        file.write(score)
 
 
 def _read_all(fd: int) -> bytes:
