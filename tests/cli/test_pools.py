@@ -22,9 +22,8 @@ def test_ssh() -> None:
     ]
 
 
-def test_fewer_machines_at_a_time_than_hosts() -> None:
-    pool = parse_pool("2xssh:a,b,c")
-    assert (pool.machines, len(pool.hosts)) == (2, 3)
+def test_the_number_of_named_hosts_may_be_said_again() -> None:
+    assert parse_pool("2xssh:a,b").machines == 2
 
 
 def test_identity_is_for_all_hosts() -> None:
@@ -57,6 +56,7 @@ def test_what_is_no_pool_is_told_the_choices(text: str) -> None:
         ("ssh:a,,b", "names no host"),
         ("ssh:a:99999", "port"),
         ("3xssh:a,b", "asks for 3 machines and names 2"),
+        ("2xssh:a,b,c", "asks for 2 machines and names 3"),
         ("99999999xlocal", "is no pool"),
     ],
 )

@@ -62,9 +62,9 @@ def parse_pool(text: str, *, identity: str | None = None) -> PoolName:
         return PoolName(text, backend, count or 1)
     if backend == "ssh":
         hosts = _parse_hosts(text, where or "", identity)
-        if count is not None and count > len(hosts):
+        if count not in {None, len(hosts)}:
             raise PoolError(f"{text} asks for {count} machines and names {len(hosts)}")
-        return PoolName(text, backend, count or len(hosts), hosts)
+        return PoolName(text, backend, len(hosts), hosts)
     if backend in LATER:
         raise PoolError(f"{text}: {backend} is not supported yet: choose {CHOICES}")
     raise PoolError(f"{text!r}: there is no pool {backend!r}: choose {CHOICES}")

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 from atex_executor.records import timestamp
 
-During = Literal["reserve", "start", "prepare", "test", "finish", "release"]
+During = Literal["reserve", "start", "prepare", "test", "finish"]
 
 
 def now() -> str:

@@ -5,6 +5,7 @@ happens short of a kill -9 (a machine that hangs, a full disk, a bug), every wai
 record where one can be written.
 """
 
+import itertools
 import logging
 import threading
 import time
@@ -62,6 +63,21 @@ class MachinePool(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+class _Names:
+    """Gives each machine of a run a name of its own: `local`, `local-2`. Any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards _taken
+        self._taken: set[str] = set()
+
+    def claim(self, name: str) -> str:
+        with self._lock:
+            numbered = (f"{name}-{number}" for number in itertools.count(2))
+            free = next(n for n in itertools.chain([name], numbered) if n not in self._taken)
+            self._taken.add(free)
+        return free
+
+
 class PoolRun:
     """Carries out what the scheduler decides, until every test has its record."""
 
@@ -85,6 +101,7 @@ class PoolRun:
             [Pool(pool.platform, pool.size) for pool in pools],
         )
         self._sink = FolderSink(folder.path)
+        self._names = _Names()
         self._workers: dict[int, Worker] = {}  # those that have not ended
         self._hung: list[Worker] = []  # those that would not end
         self._running: dict[int, Test] = {}  # by worker
@@ -156,10 +173,11 @@ class PoolRun:
             settings=self._settings,
             sink=self._sink,
             emit=self._inbox.put,
+            unique=self._names.claim,
         )
         self._workers[number] = worker
-        self._tell(MachineRequested(worker=number, platform=pool.platform, pool=pool.name))
         worker.start()
+        self._tell(MachineRequested(worker=number, platform=pool.platform, pool=pool.name))
 
     def _start_test(self, worker: Worker, test: Test, attempt: int) -> None:
         self._running[worker.number] = test

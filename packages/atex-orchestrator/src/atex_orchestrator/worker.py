@@ -10,11 +10,12 @@ within the executor's.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 
 import msgspec
-from atex_executor import Executor, ExecutorError, Sink, SinkError
+from atex_executor import Executor, ExecutorError, MachineLost, Sink, SinkError
 from atex_fmf import Suite, Test
 from atex_provision import Machine, Provisioner, ProvisionError
 
@@ -32,6 +33,7 @@ _log = logging.getLogger(__name__)
 
 FINISH_LIMIT = 3600.0  # seconds for the plan's finish phases
 STOPPED_FINISH_LIMIT = 60.0  # the same after the run was stopped
+BEFORE_PREPARE = ("reserve", "start")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +56,7 @@ class _Stopped(Exception):
 class Worker:
     """Gets a machine ready, runs on it what it is told, and gives it back.
 
-    The orchestrator's owner thread calls the public methods; none of them blocks but join().
+    The orchestrator's owner thread calls the public methods, which do not wait, but for abandon() and join().
     """
 
     def __init__(
@@ -67,7 +69,9 @@ class Worker:
         settings: Settings,
         sink: Sink,
         emit: Callable[[Event], None],
+        unique: Callable[[str], str],
     ) -> None:
+        """Take what it needs; `unique` makes the name of a machine one that no other of the run has."""
         self.number = number
         self.platform = platform
         self.machine: str | None = None
@@ -79,13 +83,14 @@ class Worker:
         self._settings = settings
         self._sink = sink
         self._emit = emit
+        self._unique = unique
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()  # None: no more
         self._during: During = "reserve"
-        self._prepared = False  # whether finish is due
+        self._reachable = True
         self._lock = threading.Lock()  # guards the next four
         self._provisioner: Provisioner | None = None
         self._executor: Executor | None = None
-        self._stop_reason: str | None = None
+        self._stopped = False
         self._stopped_at_once = False
         self._interrupters: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._main, name=f"worker-{number}", daemon=True)
@@ -100,14 +105,14 @@ class Worker:
 
     def release(self) -> None:
         """No test is left: finish and give the machine back, or stop getting one."""
-        if self._during in {"reserve", "start", "prepare"}:
+        if self._during in (*BEFORE_PREPARE, "prepare"):
             self.stop("no test is left for this machine")
         self._orders.put(None)
 
     def stop(self, reason: str, *, at_once: bool = False) -> None:
         """Cancel the test and take no other; then finish and give the machine back, or, at once, only the latter."""
         with self._lock:
-            self._stop_reason = self._stop_reason or reason
+            self._stopped = True
             self._stopped_at_once = self._stopped_at_once or at_once
         self._orders.put(None)
         interrupter = threading.Thread(
@@ -120,66 +125,75 @@ class Worker:
         interrupter.start()
 
     def abandon(self) -> None:
-        """Free the machine's lease without waiting for the worker, which hangs. May block, never raises."""
+        """Free the machine's lease without waiting for the worker, which hangs. For any thread."""
         with self._lock:
             provisioner = self._provisioner
         if provisioner is not None:
-            _abort(provisioner)
+            provisioner.abort()
 
-    def join(self, timeout: float) -> bool:
-        """Wait so many seconds for the worker's threads to end, and return whether they did."""
+    def join(self, timeout: float) -> None:
+        """Wait for the end of the worker's threads, so many seconds at most."""
+        deadline = time.monotonic() + timeout
         for thread in (*self._interrupters, self._thread):
-            thread.join(timeout)
-        return not any(thread.is_alive() for thread in (*self._interrupters, self._thread))
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     # Everything below runs in the worker's own thread, but for _interrupt().
 
     def _main(self) -> None:
         left = None
         try:
-            self._serve()
-        except _Stopped:
-            pass
-        except SinkError as error:
-            self.error = error
-            self._failed(error)
-        except (ExecutorError, ProvisionError) as error:
-            self._failed(error)
+            self._guarded(self._serve)
+            self._guarded(self._finish)
+            left = self._leave()
         except Exception as error:
             _log.exception("worker %d broke", self.number)
             self.error = error
-            self._failed(error)
         finally:
-            left = self._leave()
             self._emit(
                 MachineReleased(
                     worker=self.number, platform=self.platform, machine=self.machine, left=left
                 )
             )
 
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Do a step; what goes wrong is said, and is the machine's doing unless it is no error of ours."""
+        try:
+            step()
+        except _Stopped:
+            pass
+        except SinkError as error:
+            self.error = error
+            self._failed(error)
+        except (MachineLost, ProvisionError) as error:
+            self._reachable = False
+            self._failed(error)
+        except ExecutorError as error:
+            self._failed(error)
+        except Exception as error:
+            _log.exception("worker %d broke", self.number)
+            self.error = error
+            self._failed(error)
+
     def _serve(self) -> None:
         machine = self._hold_provisioner(self._factory()).reserve()
-        self.machine = machine.name
-        self._emit(
-            MachineReserved(worker=self.number, platform=self.platform, machine=machine.name)
-        )
-        executor = self._hold_executor(self._new_executor(machine))
+        name = self.machine = self._unique(machine.name)
+        self._emit(MachineReserved(worker=self.number, platform=self.platform, machine=name))
+        executor = self._hold_executor(self._new_executor(machine, name))
         self._during = "start"
         executor.start()
         self._during = "prepare"
-        self._prepared = True
         executor.prepare(self._sink)
         self._during = "test"
-        self._emit(MachineReady(worker=self.number, platform=self.platform, machine=machine.name))
+        self._emit(MachineReady(worker=self.number, platform=self.platform, machine=name))
         while order := self._orders.get():
-            self._run_test(executor, machine.name, order)
+            self._run_test(executor, name, order)
 
-    def _new_executor(self, machine: Machine) -> Executor:
+    def _new_executor(self, machine: Machine, name: str) -> Executor:
         return Executor(
             machine.connection,
             self._suite,
             platform=self.platform,
-            machine=machine.name,
+            machine=name,
             environment=self._settings.environment,
             secrets=self._settings.secrets,
             grace=self._settings.grace,
@@ -189,16 +203,8 @@ class Worker:
     def _run_test(self, executor: Executor, machine: str, order: _Order) -> None:
         outcome = executor.run(order.test, self._sink, attempt=order.attempt)
         if outcome.machine_lost:
-            self._prepared = False
-            self._emit(
-                MachineFailed(
-                    worker=self.number,
-                    platform=self.platform,
-                    machine=machine,
-                    during="test",
-                    reason=outcome.note or "the machine is lost",
-                )
-            )
+            self._reachable = False
+            self._failed(outcome.note or "the machine is lost")
         self._emit(
             TestFinished(
                 worker=self.number,
@@ -213,47 +219,33 @@ class Worker:
             )
         )
 
+    def _finish(self) -> None:
+        """Run the plan's finish where its prepare was begun and somebody can still be told to."""
+        with self._lock:
+            executor, stopped, at_once = self._executor, self._stopped, self._stopped_at_once
+        if executor is None or not self._reachable or at_once or self._during in BEFORE_PREPARE:
+            return
+        self._during = "finish"
+        executor.finish(self._sink, limit=STOPPED_FINISH_LIMIT if stopped else FINISH_LIMIT)
+
     def _leave(self) -> str | None:
-        """Finish, end the session, give the machine back; return why processes may be left there."""
+        """End the session and give the machine back; return why processes may be left there."""
         with self._lock:
             provisioner, executor = self._provisioner, self._executor
         left = None
         if executor is not None:
-            self._finish(executor)
-            left = self._close(executor)
+            executor.close()
+            left = executor.left
         if provisioner is not None:
-            self._release(provisioner)
+            provisioner.release()
         return left
 
-    def _finish(self, executor: Executor) -> None:
+    def _failed(self, error: Exception | str) -> None:
+        """Say that the machine failed, unless it did not get far because it was stopped."""
         with self._lock:
-            stopped, at_once = self._stop_reason is not None, self._stopped_at_once
-        if not self._prepared or at_once:
-            return
-        self._during = "finish"
-        try:
-            executor.finish(self._sink, limit=STOPPED_FINISH_LIMIT if stopped else FINISH_LIMIT)
-        except (ExecutorError, ProvisionError) as error:
-            self._failed(error)
-
-    def _close(self, executor: Executor) -> str | None:
-        executor.close()
-        return executor.left
-
-    def _release(self, provisioner: Provisioner) -> None:
-        self._during = "release"
-        try:
-            provisioner.release()
-        except ProvisionError as error:
-            self._failed(error)
-        _abort(provisioner)
-
-    def _failed(self, error: Exception) -> None:
-        """Say that the machine failed, unless it did so because it was stopped."""
-        with self._lock:
-            stopped = self._stop_reason is not None
-        _log.info("worker %d: %s failed: %s", self.number, self._during, error, exc_info=error)
-        if stopped and self._during in {"reserve", "start", "prepare"}:
+            stopped = self._stopped
+        _log.info("worker %d: %s failed: %s", self.number, self._during, error)
+        if stopped and self._during in (*BEFORE_PREPARE, "prepare"):
             return
         self._emit(
             MachineFailed(
@@ -261,20 +253,20 @@ class Worker:
                 platform=self.platform,
                 machine=self.machine,
                 during=self._during,
-                reason=str(error) or type(error).__name__,
+                reason=" ".join(str(error).split()) or type(error).__name__,
             )
         )
 
     def _hold_provisioner(self, provisioner: Provisioner) -> Provisioner:
         with self._lock:
-            if self._stop_reason is not None:
+            if self._stopped:
                 raise _Stopped
             self._provisioner = provisioner
         return provisioner
 
     def _hold_executor(self, executor: Executor) -> Executor:
         with self._lock:
-            if self._stop_reason is not None:
+            if self._stopped:
                 raise _Stopped
             self._executor = executor
         return executor
@@ -286,11 +278,4 @@ class Worker:
         if executor is not None and (at_once or self._during != "finish"):
             executor.cancel(reason, at_once=at_once)
         elif provisioner is not None and executor is None:
-            _abort(provisioner)
-
-
-def _abort(provisioner: Provisioner) -> None:
-    try:
-        provisioner.abort()
-    except ProvisionError:
-        _log.exception("a machine could not be given back")
+            provisioner.abort()

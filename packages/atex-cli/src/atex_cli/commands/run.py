@@ -111,12 +111,7 @@ def command(
     for platform, suite in zip(platforms, suites, strict=True):
         orchestrator.add_platform(platform.name, suite, context=platform.context)
     for pool in pools:
-        orchestrator.add_provisioner(
-            LocalProvisioner if pool.backend == "local" else HostPool(pool.hosts).provisioner,
-            max_workers=pool.machines,
-            platform=pool.backend,
-            name=pool.text,
-        )
+        _add_machines(orchestrator, pool)
     return _run(orchestrator, terminal)
 
 
@@ -134,6 +129,18 @@ def _platform(name: str, context: Context) -> Platform:
     known = local_platform().context if name == "local" else {}
     chosen = {key: tuple(values) for key, values in context.items()}
     return Platform(name, {**known, **chosen})
+
+
+def _add_machines(orchestrator: Orchestrator, pool: PoolName) -> None:
+    """Add the machines of a pool; each named host by itself, so that what fails of it is said of it."""
+    if pool.backend == "local":
+        orchestrator.add_provisioner(
+            LocalProvisioner, max_workers=pool.machines, platform=pool.backend, name=pool.text
+        )
+    for host in pool.hosts:
+        orchestrator.add_provisioner(
+            HostPool([host]).provisioner, platform=pool.backend, name=f"ssh:{host.name}"
+        )
 
 
 def _run(orchestrator: Orchestrator, terminal: Terminal) -> int:

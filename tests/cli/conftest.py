@@ -1,0 +1,11 @@
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Atex, caller_environment
+
+
+@pytest.fixture
+def atex(tmp_path: Path, own_home: Path) -> Atex:
+    """`atex` with an empty tree, an empty HOME, and nothing in the current folder but these."""
+    return Atex(tmp_path, caller_environment(own_home))

@@ -1,0 +1,186 @@
+"""Whatever is wrong with the request: a message that names the thing and the way out, and nothing left behind."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Atex, Ended
+from tests.machines import LightHost, Sshd
+
+SLOW = 60  # seconds for what waits for a machine that does not answer
+
+
+def refused(atex: Atex, ended: Ended, *words: str) -> None:
+    """Assert a usage error: these words in one line, and no trace of a run."""
+    assert ended.code == 64
+    assert ended.out == ""
+    assert ended.err.startswith("atex: ")
+    assert ended.err.count("\n") == 1, ended.err
+    for word in words:
+        assert word in ended.err
+    assert not atex.results.exists()
+    assert not (atex.folder / "atex-runs").exists()
+
+
+def without_verdict(atex: Atex, ended: Ended, *words: str) -> None:
+    """Assert a failure of infrastructure that is told in these words, with a record for each test."""
+    assert ended.code == 75, ended
+    assert "Traceback" not in ended.out + ended.err
+    for word in words:
+        assert word in ended.err, ended.err
+    finals = atex.finals()
+    assert {record["status"] for record in finals.values()} == {"infra"}
+    assert words[0] in finals["/t"]["note"]
+
+
+class TestTheTree:
+    """What is wrong with the tree."""
+
+
+def test_no_tree(atex: Atex, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    refused(atex, atex("run", empty, "--on", "local"), str(empty))
+
+
+def test_no_folder(atex: Atex, tmp_path: Path) -> None:
+    refused(atex, atex("run", tmp_path / "nowhere", "--on", "local"), "nowhere")
+
+
+def test_an_unreadable_tree(atex: Atex) -> None:
+    atex.write("t.fmf", "test: 'true'")
+    atex.write(".fmf/version", "not a number")
+    refused(atex, atex.run("--on", "local"), str(atex.tree))
+
+
+def test_a_plan_that_is_not_there(atex: Atex) -> None:
+    for name in ("one", "two"):
+        atex.write(f"plans/{name}.fmf", "discover: {how: fmf}\nexecute: {how: tmt}\n")
+    refused(
+        atex,
+        atex.run("--on", "local", "--plan", "/plans/three"),
+        "/plans/three",
+        "/plans/one, /plans/two",
+    )
+
+
+def test_bad_yaml(atex: Atex) -> None:
+    atex.write("t.fmf", "test: 'true'\nduration: [5m\n")
+    refused(atex, atex.run("--on", "local"), "t.fmf", "line 3")
+
+
+def test_a_pattern_that_is_none(atex: Atex) -> None:
+    refused(atex, atex.run("--on", "local", "--test", "("), "(")
+
+
+@pytest.mark.parametrize(
+    ("pool", "words"),
+    [
+        ("fedora", ["fedora", "local", "ssh:"]),
+        ("podman:fedora:42", ["podman", "not supported yet"]),
+        ("ssh:a:b:c", ["a:b:c", "USER@HOST"]),
+        ("0xlocal", ["0xlocal"]),
+    ],
+)
+def test_an_unknown_pool(atex: Atex, pool: str, words: list[str]) -> None:
+    refused(atex, atex.run("--on", pool), *words)
+
+
+def test_no_pool_names_the_choices(atex: Atex) -> None:
+    refused(atex, atex.run(), "--on", "local", "ssh:")
+
+
+@pytest.mark.parametrize("option", ["-e", "--secret"])
+def test_a_variable_that_is_not_set(atex: Atex, option: str) -> None:
+    refused(atex, atex.run("--on", "local", option, "ATEX_NOT_SET"), "ATEX_NOT_SET")
+
+
+@pytest.mark.parametrize("value", ["arch", "=x86_64", "arch="])
+def test_a_context_that_is_none(atex: Atex, value: str) -> None:
+    refused(atex, atex.run("--on", "local", "-c", value), value)
+
+
+def test_an_identity_that_is_not_there(atex: Atex) -> None:
+    refused(atex, atex.run("--on", "ssh:a", "--identity", "no-such-key"), "no-such-key")
+
+
+def test_results_are_never_overwritten(atex: Atex) -> None:
+    atex.write("t.fmf", "test: 'true'")
+    mine = atex.results / "mine"
+    mine.parent.mkdir()
+    mine.write_text("precious")
+    ended = atex.run("--on", "local")
+    assert ended.code == 64
+    assert str(atex.results) in ended.err
+    assert [file.name for file in atex.results.iterdir()] == ["mine"]
+    assert mine.read_text() == "precious"
+
+
+def test_verbose_shows_where_it_happened(atex: Atex) -> None:
+    atex.write("t.fmf", "test: 'true'\nduration: [5m\n")
+    ended = atex.run("--on", "local", "-v")
+    assert ended.code == 64
+    assert "Traceback" in ended.err
+
+
+# What is wrong with a machine.
+
+
+@pytest.fixture
+def one_test(atex: Atex) -> Atex:
+    atex.write("t.fmf", "test: 'true'")
+    return atex
+
+
+def pool(server: Sshd | LightHost) -> list[object]:
+    where = f"ssh:{server.user}@{server.address}:{server.port}"
+    return ["--on", where, "--identity", server.identity]
+
+
+def test_a_host_that_refuses(one_test: Atex, sshd: Sshd) -> None:
+    sshd.stop()
+    without_verdict(one_test, one_test.run(*pool(sshd)), sshd.address, "refused", "sshd")
+
+
+@contextmanager
+def deaf_server() -> Iterator[tuple[str, int]]:
+    """A port where connections are accepted and nothing is ever said."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()
+
+
+def test_a_host_that_times_out(one_test: Atex) -> None:
+    one_test.environment["ATEX_TEST"] = "1"
+    config = Path(one_test.environment["HOME"], ".ssh", "config")
+    config.parent.mkdir()
+    config.write_text("Host *\n  ConnectTimeout 1\n")
+    with deaf_server() as (address, port):
+        ended = one_test.run("--on", f"ssh:root@{address}:{port}")
+    without_verdict(one_test, ended, f"{address}:{port}")
+
+
+def test_a_host_that_changed_its_key(one_test: Atex, sshd: Sshd) -> None:
+    assert one_test.run(*pool(sshd)).code == 0
+    sshd.restart(new_host_key=True)
+    one_test.results = one_test.folder / "again"
+    without_verdict(one_test, one_test.run(*pool(sshd)), sshd.address, "key", "known_hosts")
+
+
+def test_a_rejected_login(one_test: Atex, sshd: Sshd) -> None:
+    sshd.reject_logins()
+    without_verdict(one_test, one_test.run(*pool(sshd)), sshd.address, "--identity")
+
+
+def test_a_machine_without_python(one_test: Atex, light_host: LightHost) -> None:
+    raise NotImplementedError
+
+
+def test_no_room_for_the_work_folder(one_test: Atex, light_host: LightHost) -> None:
+    raise NotImplementedError
+
+
+def test_one_bad_host_of_two(atex: Atex, sshd: Sshd) -> None:
+    raise NotImplementedError

@@ -1,0 +1,199 @@
+"""The owner of a run, with machines that are trouble. With machines that work: test_pool_runs.py."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+from atex_fmf import Suite, Test
+from atex_orchestrator import FolderInUse, Orchestrator, SetupError, Summary
+from atex_orchestrator import run as run_module
+from atex_orchestrator.events import (
+    Event,
+    MachineFailed,
+    MachineReleased,
+    MachineRequested,
+    RunEnded,
+    RunStarted,
+    RunStopping,
+    TestsGivenUp,
+)
+from atex_orchestrator.results import read_events, read_run
+
+from tests.orchestrator.provisioners import Broken, Deaf, Endless, Refusing
+
+
+def suite_of(tmp_path: Path, count: int) -> Suite:
+    tree = tmp_path / "tree"
+    tree.mkdir(exist_ok=True)
+    return Suite(
+        root=str(tree), tests=tuple(Test(name=f"/t{n}", test="true") for n in range(1, count + 1))
+    )
+
+
+def all_infra(summary: Summary, count: int, note: str) -> None:
+    assert summary.counts == {"infra": count}
+    assert summary.missing == ()
+    assert {record.note for record in summary.infra} == {note}
+
+
+def test_without_tests_nothing_is_asked_for(tmp_path: Path) -> None:
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.add_platform("p", suite_of(tmp_path, 0))
+    orchestrator.add_provisioner(Broken, platform="p")
+    summary = orchestrator.run()
+    assert summary.tests == 0
+    assert summary.info.ended
+    assert [type(event) for event in read_events(tmp_path / "run")] == [RunStarted, RunEnded]
+
+
+def test_what_does_not_fit_together(tmp_path: Path) -> None:
+    orchestrator = Orchestrator(tmp_path / "run")
+    with pytest.raises(SetupError, match="q is not known"):
+        orchestrator.add_provisioner(Refusing, platform="q")
+    orchestrator.add_platform("p", suite_of(tmp_path, 1))
+    with pytest.raises(SetupError, match="p was added twice"):
+        orchestrator.add_platform("p", suite_of(tmp_path, 1))
+    with pytest.raises(SetupError, match="0 machines"):
+        orchestrator.add_provisioner(Refusing, platform="p", max_workers=0)
+    with pytest.raises(SetupError, match="p has tests and no machines"):
+        orchestrator.run()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_is_not_empty(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine").write_text("precious")
+    orchestrator = Orchestrator(tmp_path / "run")
+    with pytest.raises(FolderInUse):
+        orchestrator.run()
+
+
+def test_when_no_machine_is_left_every_test_has_the_reasons(tmp_path: Path) -> None:
+    events: list[Event] = []
+    orchestrator = Orchestrator(tmp_path / "run", on_event=events.append)
+    orchestrator.add_platform("p", suite_of(tmp_path, 3))
+    orchestrator.add_provisioner(lambda: Refusing("a:\n  refused"), platform="p", name="ssh:a")
+    orchestrator.add_provisioner(lambda: Refusing("b: timed out"), platform="p", name="ssh:b")
+    summary = orchestrator.run()
+    [note] = {record.note for record in summary.infra}
+    assert note in {
+        "no machine of platform p is left: a: refused; b: timed out",
+        "no machine of platform p is left: b: timed out; a: refused",
+    }
+    assert summary.counts == {"infra": 3}
+    assert sorted(trouble.machine for trouble in summary.troubles) == ["ssh:a", "ssh:b"]
+    assert summary.stopped is None
+    assert summary.left == {}
+    assert list(read_events(tmp_path / "run")) == events
+    assert [type(event) for event in events].count(TestsGivenUp) == 1
+
+
+def test_run_json_says_what_was_asked_and_no_secret(tmp_path: Path) -> None:
+    orchestrator = Orchestrator(
+        tmp_path / "run", environment={"A": "1"}, secrets={"TOKEN": "s3cr3t"}, grace=7.0
+    )
+    orchestrator.add_platform("p", suite_of(tmp_path, 2), context={"arch": ["x86_64"]})
+    orchestrator.add_provisioner(Refusing, platform="p", max_workers=2, name="2xnone")
+    orchestrator.run()
+    info = read_run(tmp_path / "run")
+    assert info.environment == {"A": "1"}
+    assert info.secrets == ["TOKEN"]
+    assert info.grace == 7.0
+    assert info.versions["atex_orchestrator"]
+    [platform] = info.platforms
+    assert platform.context == {"arch": ["x86_64"]}
+    assert platform.tests == [(1, "/t1"), (2, "/t2")]
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["pools"] == [
+        {"platform": "p", "name": "2xnone", "machines": 2}
+    ]
+    assert not any("s3cr3t" in file.read_text() for file in tmp_path.rglob("*") if file.is_file())
+
+
+def test_abort_ends_a_reservation_and_writes_every_record(tmp_path: Path) -> None:
+    waiting = threading.Event()
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.add_platform("p", suite_of(tmp_path, 3))
+    orchestrator.add_provisioner(lambda: Endless(waiting), platform="p", max_workers=2)
+
+    def abort() -> None:
+        waiting.wait(30)
+        orchestrator.abort("enough")
+        orchestrator.abort("more than enough")
+
+    thread = threading.Thread(target=abort)
+    thread.start()
+    summary = orchestrator.run()
+    thread.join()
+    all_infra(summary, 3, "enough")
+    assert summary.stopped == "enough"
+    assert read_run(tmp_path / "run").stopped == "enough"
+    kinds = [type(event) for event in read_events(tmp_path / "run")]
+    assert MachineFailed not in kinds
+    assert kinds.count(MachineReleased) == kinds.count(MachineRequested) == 2
+    assert kinds[-1] is RunEnded
+
+
+def test_abort_before_the_run(tmp_path: Path) -> None:
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.add_platform("p", suite_of(tmp_path, 3))
+    orchestrator.add_provisioner(lambda: Endless(threading.Event()), platform="p")
+    orchestrator.abort("too late")
+    all_infra(orchestrator.run(), 3, "too late")
+
+
+def test_a_worker_that_hangs_does_not_hold_up_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "STOP_LIMIT", 0.2)
+    monkeypatch.setattr(run_module, "AT_ONCE_LIMIT", 0.2)
+    waiting, over = threading.Event(), threading.Event()
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.add_platform("p", suite_of(tmp_path, 2))
+    orchestrator.add_provisioner(lambda: Deaf(waiting, over), platform="p")
+    orchestrator.abort("enough")
+    try:
+        all_infra(orchestrator.run(), 2, "enough")
+    finally:
+        over.set()
+    stops = [e for e in read_events(tmp_path / "run") if isinstance(e, RunStopping)]
+    assert [stop.at_once for stop in stops] == [False, True]
+
+
+def test_a_bug_in_a_provisioner_is_raised_when_all_is_written(tmp_path: Path) -> None:
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.add_platform("p", suite_of(tmp_path, 2))
+    orchestrator.add_provisioner(Broken, platform="p")
+    with pytest.raises(KeyError, match="a bug"):
+        orchestrator.run()
+    results = (tmp_path / "run" / "results.jsonl").read_text().splitlines()
+    assert [json.loads(line)["status"] for line in results] == ["infra", "infra"]
+    assert "KeyError" in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_a_listener_that_raises_stops_the_run(tmp_path: Path) -> None:
+    def listen(event: Event) -> None:
+        if isinstance(event, MachineRequested):
+            raise ValueError("not with me")
+
+    orchestrator = Orchestrator(tmp_path / "run", on_event=listen)
+    orchestrator.add_platform("p", suite_of(tmp_path, 2))
+    orchestrator.add_provisioner(lambda: Endless(threading.Event()), platform="p")
+    with pytest.raises(ValueError, match="not with me"):
+        orchestrator.run()
+    assert len((tmp_path / "run" / "results.jsonl").read_text().splitlines()) == 2
+
+
+def test_ctrl_c_in_a_script_without_handlers(tmp_path: Path) -> None:
+    def listen(event: Event) -> None:
+        if isinstance(event, MachineRequested):
+            raise KeyboardInterrupt
+
+    orchestrator = Orchestrator(tmp_path / "run", on_event=listen)
+    orchestrator.add_platform("p", suite_of(tmp_path, 2))
+    orchestrator.add_provisioner(lambda: Endless(threading.Event()), platform="p")
+    with pytest.raises(KeyboardInterrupt):
+        orchestrator.run()
+    results = (tmp_path / "run" / "results.jsonl").read_text().splitlines()
+    assert [json.loads(line)["note"] for line in results] == ["interrupted", "interrupted"]
+    assert read_run(tmp_path / "run").stopped == "interrupted"
