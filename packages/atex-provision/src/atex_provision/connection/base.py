@@ -183,7 +183,7 @@ class Connection(ABC):
         try:
             with (
                 open(descriptor, "wb") as file,
-                self.open(f"cat < {shlex.quote(source)}") as channel,
+                self.open(f"cat -- {shlex.quote(source)}") as channel,
             ):
                 channel.close_stdin()
                 while chunk := channel.receive(CHUNK, TRANSFER_STALL):

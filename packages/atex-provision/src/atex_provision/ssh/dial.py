@@ -140,7 +140,7 @@ class Dial:
 
     def _look_up(self) -> list[_AddressInfo]:
         where = (self._target.address, self._target.port)
-        with contextlib.suppress(socket.gaierror):
+        with contextlib.suppress(socket.gaierror, UnicodeError):
             return socket.getaddrinfo(*where, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
 
         def look_up() -> None:

@@ -55,7 +55,7 @@ def known_keys(host: str, paths: Iterable[Path]) -> list[KnownKey]:
     for path in paths:
         try:
             text = path.read_text(errors="replace")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         found += _matching(host, text, path)
     return found

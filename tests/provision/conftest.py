@@ -1,0 +1,53 @@
+"""What the tests of atex-provision share: every kind of connection, and a home without secrets."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from atex_provision import Connection, Host, LocalConnection, SshConnection
+
+from tests.machines import Sshd
+
+Connect = Callable[[Sshd], SshConnection]
+
+
+@pytest.fixture(autouse=True)
+def home(own_home: Path) -> Path:
+    """No test reads or writes the files of whoever runs it."""
+    return own_home
+
+
+def host_of(server: Sshd, *, identity: str | None = None, name: str = "") -> Host:
+    """How one logs in there."""
+    return Host(
+        address=server.address,
+        port=server.port,
+        user=server.user,
+        identity=identity or str(server.identity),
+        name=name,
+    )
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """`connect(sshd)`: a connection to it, closed after the test."""
+    with ExitStack() as stack:
+
+        def connect(server: Sshd) -> SshConnection:
+            connection = SshConnection(host_of(server))
+            stack.callback(connection.close)
+            connection.connect()
+            return connection
+
+        yield connect
+
+
+@pytest.fixture(params=["local", "ssh"])
+def connection(request: pytest.FixtureRequest, connect: Connect) -> Iterator[Connection]:
+    """A connection of each kind, connected."""
+    if request.param == "ssh":
+        yield connect(request.getfixturevalue("sshd"))
+        return
+    with LocalConnection() as local:
+        yield local

@@ -1,0 +1,370 @@
+"""SshConnection against a real sshd: what it asks of the user's files, and what it says when it
+fails.
+"""
+
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from atex_provision import (
+    BadConfiguration,
+    CannotConnect,
+    ConnectionLost,
+    ConnectionRefused,
+    ConnectTimeout,
+    Host,
+    HostKeyChanged,
+    LoginRejected,
+    SshConnection,
+    UnknownHost,
+)
+
+from tests.machines import LightHost, Sshd
+from tests.provision.conftest import Connect, host_of
+from tests.provision.waits import PATIENCE, Background
+
+
+def say(home: Path, config: str) -> None:
+    """Writes ~/.ssh/config."""
+    (home / ".ssh").mkdir(exist_ok=True)
+    (home / ".ssh/config").write_text(config)
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """The port of a server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def where(server: Sshd | LightHost) -> str:
+    return f"{server.address}:{server.port}"
+
+
+# Who may log in
+
+
+def test_the_config_names_everything(sshd: Sshd, home: Path) -> None:
+    say(
+        home,
+        f"Host box\n HostName {sshd.address}\n Port {sshd.port}\n User {sshd.user}\n"
+        f" IdentityFile {sshd.identity}\nHost *\n Port 1\n ProxyCommand none\n",
+    )
+    with SshConnection(Host(address="box")) as connection:
+        assert connection.name == "box"
+        assert connection.run("id -un").stdout.decode().strip() == sshd.user
+
+
+def test_a_default_key_is_found(sshd: Sshd, home: Path) -> None:
+    (home / ".ssh").mkdir()
+    sshd.identity.rename(home / ".ssh/id_ed25519")
+    with SshConnection(Host(address=sshd.address, port=sshd.port)) as connection:
+        assert connection.run("true").exit_code == 0
+
+
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A running ssh agent without keys."""
+    path = tmp_path / "agent"
+    with subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
+        yield
+        process.terminate()
+
+
+@pytest.mark.usefixtures("agent")
+def test_the_agent_is_asked(sshd: Sshd) -> None:
+    subprocess.run(["ssh-add", "-q", sshd.identity], check=True)
+    with SshConnection(Host(address=sshd.address, port=sshd.port)) as connection:
+        assert connection.run("true").exit_code == 0
+
+
+@pytest.mark.usefixtures("agent")
+def test_the_agent_opens_an_encrypted_key(sshd: Sshd) -> None:
+    subprocess.run(["ssh-add", "-q", sshd.identity], check=True)
+    encrypt = ["ssh-keygen", "-q", "-p", "-N", "secret", "-f", str(sshd.identity)]
+    subprocess.run(encrypt, check=True, capture_output=True)
+    with SshConnection(host_of(sshd)) as connection:
+        assert connection.run("true").exit_code == 0
+    subprocess.run(["ssh-add", "-q", "-D"], check=True)
+    with pytest.raises(BadConfiguration, match=r"identity \(encrypted; let ssh-add"):
+        SshConnection(host_of(sshd)).connect()
+
+
+def test_a_rejected_login_names_what_was_tried(sshd: Sshd, home: Path) -> None:
+    sshd.reject_logins()
+    with pytest.raises(LoginRejected) as caught:
+        SshConnection(host_of(sshd)).connect()
+    message = str(caught.value)
+    assert (
+        f"{where(sshd)}: rejected the login of user {sshd.user}; tried: {sshd.identity}." in message
+    )
+    assert "authorized_keys" in message
+    assert not caught.value.permanent
+    say(home, "IdentityFile ~/nowhere\n")
+    with pytest.raises(
+        LoginRejected, match=r"tried: no key; could not try: .*nowhere \(there is no"
+    ):
+        SshConnection(Host(address=sshd.address, port=sshd.port)).connect()
+
+
+def test_too_many_keys_are_a_rejected_login(sshd: Sshd, home: Path, tmp_path: Path) -> None:
+    sshd.reject_logins()
+    keys = [tmp_path / f"key{n}" for n in range(8)]
+    for key in keys:
+        subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", key], check=True)
+    say(home, "".join(f"IdentityFile {key}\n" for key in keys))
+    with pytest.raises(LoginRejected, match=f"tried: {keys[0]}, {keys[1]}"):
+        SshConnection(Host(address=sshd.address, port=sshd.port)).connect()
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ("ProxyJump bastion\n", "wants proxyjump 'bastion'"),
+        ("ProxyCommand nc %h %p\n", "wants proxycommand"),
+        ("Port ssh\n", "bad port"),
+        ("Port\n", "cannot use .*config: .*Unparsable"),
+    ],
+)
+def test_a_config_that_cannot_be_followed(config: str, says: str, home: Path) -> None:
+    say(home, config)
+    with pytest.raises(BadConfiguration, match=says) as caught:
+        SshConnection(Host(address="127.0.0.1", port=1)).connect()
+    assert caught.value.permanent
+
+
+def test_a_named_key_that_cannot_be_used(sshd: Sshd, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("no key\n")
+    for path, says in ((tmp_path / "missing", "no such file"), (broken, r"broken \(")):
+        with pytest.raises(BadConfiguration, match=says):
+            SshConnection(host_of(sshd, identity=str(path))).connect()
+
+
+# Whom to trust
+
+
+def test_an_unknown_host_is_remembered(sshd: Sshd, home: Path) -> None:
+    own = home / ".local/state/atex/known_hosts"
+    line = f"[{sshd.address}]:{sshd.port} {sshd.host_key}\n"
+    for _ in range(2):
+        with SshConnection(host_of(sshd)):
+            assert own.read_text() == line
+
+
+def test_the_users_file_is_read_and_not_written(sshd: Sshd, home: Path) -> None:
+    (home / ".ssh").mkdir()
+    users = home / ".ssh/known_hosts"
+    users.write_text(f"# mine\n[{sshd.address}]:{sshd.port} {sshd.host_key}\n")
+    before = users.read_text()
+    with SshConnection(host_of(sshd)):
+        pass
+    assert not (home / ".local").exists()
+    assert users.read_text() == before
+
+
+@pytest.mark.parametrize("whose", [".ssh/known_hosts", ".local/state/atex/known_hosts"])
+def test_a_changed_key_is_an_error_with_file_and_line(sshd: Sshd, home: Path, whose: str) -> None:
+    path = home / whose
+    path.parent.mkdir(parents=True)
+    path.write_text(f"# one\n[{sshd.address}]:{sshd.port} {sshd.host_key}\n")
+    sshd.restart(new_host_key=True)
+    with pytest.raises(HostKeyChanged) as caught:
+        SshConnection(host_of(sshd)).connect()
+    message = str(caught.value)
+    assert message.startswith(f"{where(sshd)}: its host key is not the one of {path}:2 any more")
+    assert f"ssh-keygen -f '{path}' -R '[{sshd.address}]:{sshd.port}'" in message
+    assert caught.value.permanent
+    assert "Accepted" not in sshd.log()  # the login was not even tried
+    remove = ["ssh-keygen", "-f", str(path), "-R", f"[{sshd.address}]:{sshd.port}"]
+    subprocess.run(remove, check=True, capture_output=True)
+    with SshConnection(host_of(sshd)):
+        pass
+
+
+def test_a_key_of_another_kind_is_a_changed_key(sshd: Sshd, home: Path, tmp_path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", tmp_path / "k"], check=True)
+    (home / ".ssh").mkdir()
+    other = " ".join((tmp_path / "k.pub").read_text().split()[:2])
+    (home / ".ssh/known_hosts").write_text(f"[{sshd.address}]:{sshd.port} {other}\n")
+    with pytest.raises(HostKeyChanged):
+        SshConnection(host_of(sshd)).connect()
+
+
+def test_a_revoked_key_is_refused(sshd: Sshd, home: Path) -> None:
+    (home / ".ssh").mkdir()
+    (home / ".ssh/known_hosts").write_text(f"@revoked * {sshd.host_key}\n")
+    with pytest.raises(HostKeyChanged, match=r"revoked by .*known_hosts:1"):
+        SshConnection(host_of(sshd)).connect()
+
+
+def test_a_key_that_cannot_be_kept_is_an_error(sshd: Sshd, home: Path) -> None:
+    (home / ".local").write_text("not a folder")
+    with pytest.raises(CannotConnect, match="cannot keep its host key"):
+        SshConnection(host_of(sshd)).connect()
+
+
+# Why it does not answer
+
+
+def test_refused(sshd: Sshd) -> None:
+    sshd.stop()
+    with pytest.raises(
+        ConnectionRefused, match=f"{where(sshd)}: connection refused; is sshd running"
+    ):
+        SshConnection(host_of(sshd)).connect()
+
+
+def test_no_such_host() -> None:
+    with pytest.raises(UnknownHost, match=r"nobody\.invalid:22: no such host"):
+        SshConnection(Host(address="nobody.invalid")).connect()
+
+
+def test_an_impossible_name() -> None:
+    with pytest.raises(UnknownHost):
+        SshConnection(Host(address="x" * 70 + ".invalid")).connect()
+
+
+def test_a_cut_link_times_out(light_host: LightHost) -> None:
+    light_host.cut()
+    with pytest.raises(ConnectTimeout, match=rf"{where(light_host)}: no answer in 0\.2 s; is the"):
+        SshConnection(Host(address=light_host.address), timeout=0.2).connect()
+
+
+def test_a_silent_server_times_out() -> None:
+    with silent_server() as port, pytest.raises(CannotConnect, match="handshake"):
+        SshConnection(Host(address="127.0.0.1", port=port), timeout=0.3).connect()
+
+
+def test_something_else_than_ssh() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            peer, _ = server.accept()
+            with peer:
+                peer.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+
+        answering = Background(answer)
+        with pytest.raises(CannotConnect, match="is that an ssh server"):
+            SshConnection(Host(address="127.0.0.1", port=server.getsockname()[1])).connect()
+        answering.result()
+
+
+@pytest.mark.parametrize("stage", ["tcp", "handshake"])
+def test_close_ends_a_connect_that_waits(stage: str, request: pytest.FixtureRequest) -> None:
+    with silent_server() as port:
+        host = Host(address="127.0.0.1", port=port)
+        if stage == "tcp":
+            black_hole: LightHost = request.getfixturevalue("light_host")
+            black_hole.cut()
+            host = Host(address=black_hole.address)
+        connection = SshConnection(host)
+        connecting = Background(connection.connect)
+        with pytest.raises(AssertionError):
+            connecting.result(0.2)
+        started = time.monotonic()
+        connection.close()
+        with pytest.raises(CannotConnect, match="closed while it was being made"):
+            connecting.result()
+        assert time.monotonic() - started < 1
+
+
+def test_at_most_eight_handshakes_at_once() -> None:
+    """Counted by a server that takes every connection and answers none."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
+        host = Host(address="127.0.0.1", port=server.getsockname()[1])
+        connections = [SshConnection(host) for _ in range(12)]
+        waiting = [Background(connection.connect) for connection in connections]
+        peers = [server.accept()[0] for _ in range(8)]
+        server.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            server.accept()
+        peers.pop().close()
+        server.settimeout(PATIENCE)
+        peers.append(server.accept()[0])
+        for connection in connections:
+            connection.close()
+        for thread in waiting:
+            with pytest.raises(CannotConnect):
+                thread.result()
+        for peer in peers:
+            peer.close()
+
+
+# How it is lost
+
+
+@pytest.mark.parametrize("call", ["receive", "send", "wait"])
+def test_a_killed_connection_wakes_who_waits(sshd: Sshd, connect: Connect, call: str) -> None:
+    connection = connect(sshd)
+    with connection.open("sleep 1000") as channel:
+        calls: dict[str, Callable[[], object]] = {
+            "receive": lambda: channel.receive(1),
+            "send": lambda: channel.send(bytes(20_000_000)),
+            "wait": lambda: channel.wait(None),
+        }
+        waiter = Background(calls[call])
+        with pytest.raises(AssertionError):
+            waiter.result(0.1)
+        sshd.kill_sessions()
+        with pytest.raises(ConnectionLost, match=f"{connection.name}: the connection was lost"):
+            waiter.result()
+    with pytest.raises(ConnectionLost):
+        connection.run("true")
+    connection.connect()
+    assert connection.run("echo again").stdout == b"again\n"
+
+
+def test_a_cut_link_is_noticed(light_host: LightHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the kernel, whose patience is shortened here."""
+    monkeypatch.setattr("atex_provision.ssh.dial.SILENCE", 300)
+    host = Host(address=light_host.address, user="root", identity=str(light_host.identity))
+    with SshConnection(host) as connection, connection.open("cat") as channel:
+        light_host.cut()
+        channel.send(b"into the void")
+        with pytest.raises(ConnectionLost, match="timed out"):
+            channel.receive(1, PATIENCE)
+
+
+def test_a_refused_channel_is_a_lost_connection(sshd: Sshd, connect: Connect) -> None:
+    config = sshd.folder / "sshd_config"
+    config.write_text(config.read_text().replace("MaxSessions 1000", "MaxSessions 1"))
+    sshd.restart()
+    connection = connect(sshd)
+    with connection.open("cat"), pytest.raises(ConnectionLost):
+        connection.open("true")
+    connection.connect()
+    assert connection.run("true").exit_code == 0
+
+
+def test_a_connection_costs_one_thread(sshd: Sshd, connect: Connect) -> None:
+    before = threading.active_count()
+    connection = connect(sshd)
+    with connection.open("cat") as one, connection.open("cat") as other:
+        one.send(b"x")
+        other.send(b"y")
+        assert one.receive(1) + other.receive(1) == b"xy"
+        assert threading.active_count() == before + 1
+    connection.close()
+    assert threading.active_count() == before
+
+
+def test_nothing_is_printed_about_a_lost_connection(
+    sshd: Sshd, connect: Connect, capfd: pytest.CaptureFixture[str]
+) -> None:
+    connection = connect(sshd)
+    sshd.kill_sessions()
+    with pytest.raises(ConnectionLost):
+        connection.run("sleep 1000")
+    sshd.stop()
+    with pytest.raises(ConnectionRefused):
+        connection.connect()
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,63 @@
+"""What our Transport does better than paramiko's, over a real sshd."""
+
+import hashlib
+import os
+
+import paramiko
+import pytest
+from atex_provision import SshConnection
+from atex_provision.ssh.transport import LARGEST_PACKET, BoundedPacketizer
+
+from tests.machines import Sshd
+from tests.provision.conftest import Connect
+from tests.provision.waits import PATIENCE, Background
+
+MEGABYTE = 1_000_000
+
+
+def test_keys_are_exchanged_again_under_load(
+    sshd: Sshd, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data both ways, a flood on stderr, and channels that come and go, with new keys every 256
+    KiB.
+
+    Without the postponed messages of BoundedTransport this hangs within seconds.
+    """
+    monkeypatch.setattr(BoundedPacketizer, "REKEY_BYTES", 256 << 10)
+    connection = connect(sshd)
+    data = os.urandom(8 * MEGABYTE)
+
+    def echo() -> bytes:
+        with connection.open("tee /dev/stderr") as channel:
+
+            def send() -> None:
+                channel.send(data, PATIENCE)
+                channel.close_stdin()
+
+            sender = Background(send)
+            digest = hashlib.sha256()
+            while chunk := channel.receive(MEGABYTE, PATIENCE):
+                digest.update(chunk)
+            sender.result()
+            return digest.digest()
+
+    def come_and_go(connection: SshConnection) -> None:
+        while echoing.waiting:
+            assert connection.run("head -c 100000 /dev/zero", timeout=PATIENCE).exit_code == 0
+
+    echoing = Background(echo)
+    come_and_go(connection)
+    assert echoing.result(3 * PATIENCE) == hashlib.sha256(data).digest()
+
+
+def test_an_oversized_packet_is_refused() -> None:
+    class Endless:
+        """A socket whose peer never stops."""
+
+        def recv(self, size: int) -> bytes:
+            return (b"\x7f\x7f\x7f\x7c" * 1024)[:size]
+
+    packetizer = BoundedPacketizer(Endless())  # type: ignore[arg-type]
+    with pytest.raises(paramiko.SSHException, match=f"a packet of {0x7F7F7F7C - 4} bytes"):
+        packetizer.read_message()
+    assert len(packetizer.read_all(LARGEST_PACKET)) == LARGEST_PACKET
