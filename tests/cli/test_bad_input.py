@@ -1,6 +1,7 @@
 """Whatever is wrong with the request: a message that names the thing and the way out, and nothing left behind."""
 
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,8 +10,7 @@ import pytest
 
 from tests.cli.command import Atex, Ended
 from tests.machines import LightHost, Sshd
-
-SLOW = 60  # seconds for what waits for a machine that does not answer
+from tests.machines.light_host import PATH
 
 
 def refused(atex: Atex, ended: Ended, *words: str) -> None:
@@ -34,10 +34,6 @@ def without_verdict(atex: Atex, ended: Ended, *words: str) -> None:
     finals = atex.finals()
     assert {record["status"] for record in finals.values()} == {"infra"}
     assert words[0] in finals["/t"]["note"]
-
-
-class TestTheTree:
-    """What is wrong with the tree."""
 
 
 def test_no_tree(atex: Atex, tmp_path: Path) -> None:
@@ -153,13 +149,9 @@ def deaf_server() -> Iterator[tuple[str, int]]:
 
 
 def test_a_host_that_times_out(one_test: Atex) -> None:
-    one_test.environment["ATEX_TEST"] = "1"
-    config = Path(one_test.environment["HOME"], ".ssh", "config")
-    config.parent.mkdir()
-    config.write_text("Host *\n  ConnectTimeout 1\n")
     with deaf_server() as (address, port):
         ended = one_test.run("--on", f"ssh:root@{address}:{port}")
-    without_verdict(one_test, ended, f"{address}:{port}")
+    without_verdict(one_test, ended, f"{address}:{port}", "no answer")
 
 
 def test_a_host_that_changed_its_key(one_test: Atex, sshd: Sshd) -> None:
@@ -174,13 +166,33 @@ def test_a_rejected_login(one_test: Atex, sshd: Sshd) -> None:
     without_verdict(one_test, one_test.run(*pool(sshd)), sshd.address, "--identity")
 
 
+def inside(host: LightHost, script: str) -> None:
+    """Run a script in the namespaces of a host, as its root."""
+    subprocess.run(["nsenter", "-a", "-t", str(host.init), "sh", "-ec", script], check=True)
+
+
 def test_a_machine_without_python(one_test: Atex, light_host: LightHost) -> None:
-    raise NotImplementedError
+    hide = (
+        f"for p in {' '.join(f'{d}/*python*' for d in PATH.split(':'))} /usr/libexec/*python*; do"
+    )
+    inside(light_host, f"{hide} [ ! -f $p ] || mount --bind /dev/null $p; done")
+    ended = one_test.run(*pool(light_host))
+    without_verdict(one_test, ended, light_host.address, "python3 >= 3.6", "looked at")
 
 
 def test_no_room_for_the_work_folder(one_test: Atex, light_host: LightHost) -> None:
-    raise NotImplementedError
+    # A file system with one inode, which is its root.
+    full = "for d in /var/lib /var/tmp /root; do mount -t tmpfs -o nr_inodes=1 full $d; done"
+    inside(light_host, full)
+    ended = one_test.run(*pool(light_host))
+    without_verdict(one_test, ended, light_host.address, "/var/lib/atex", "No space left on device")
 
 
-def test_one_bad_host_of_two(atex: Atex, sshd: Sshd) -> None:
-    raise NotImplementedError
+def test_one_bad_host_of_two(one_test: Atex, sshd: Sshd) -> None:
+    one_test.write("u.fmf", "test: 'true'")
+    where = f"ssh:{sshd.user}@{sshd.address}:1,{sshd.user}@{sshd.address}:{sshd.port}"
+    ended = one_test.run("--on", where, "--identity", sshd.identity)
+    assert ended.code == 0, ended
+    assert f"{sshd.address}:1: connection refused" in ended.err
+    machine = f"{sshd.user}@{sshd.address}:{sshd.port}"
+    assert {record["machine"] for record in one_test.finals().values()} == {machine}

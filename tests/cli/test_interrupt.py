@@ -1,0 +1,155 @@
+"""Ctrl-C, SIGTERM, and machines that die: every test has its record, and nothing of the run is left running."""
+
+import random
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Atex, Ended, end, wait_for
+from tests.machines import LightHost
+from tests.machines.keeper import descendants
+
+SLEEP = f"sleep 77.{random.randrange(10**9)}"  # not that of another suite on this box
+STUBBORN = "trap '' INT; touch {{started}}; while :; do {sleep}; done"
+
+
+def waiting_tree(atex: Atex, script: str) -> Path:
+    """Write a test that waits, and two that come after it; return the file that the first one makes."""
+    started = atex.folder / "started"
+    atex.write("a.fmf", f"order: 1\ntest: |\n  {script.format(started=started)}\n")
+    atex.write("b.fmf", "order: 2\ntest: 'true'\n")
+    atex.write("c.fmf", "order: 3\ntest: 'true'\n")
+    return started
+
+
+def interrupt(atex: Atex, started: Path, *signals: signal.Signals) -> Ended:
+    process = atex.start_run("--on", "local")
+    try:
+        wait_for(lambda: started.exists() or process.poll() is not None, "the test to start")
+        for number in signals:
+            process.send_signal(number)
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
+    return end(process)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")],
+)
+def test_a_signal_stops_the_run_and_keeps_the_records(
+    atex: Atex, number: signal.Signals, code: int, word: str
+) -> None:
+    cleaned = atex.folder / "cleaned"
+    started = waiting_tree(
+        atex, f"trap 'touch {cleaned}; exit 9' INT; touch {{started}}; while :; do sleep 0.01; done"
+    )
+    ended = interrupt(atex, started, number)
+    assert ended.code == code, ended
+    assert cleaned.exists()
+    finals = atex.finals()
+    assert set(finals) == {"/a", "/b", "/c"}
+    assert {record["status"] for record in finals.values()} == {"infra"}
+    assert all(word in record["note"] for record in finals.values())
+    assert "3 tests: 3 infra" in ended.lines
+    assert f"Results: {atex.results}" in ended.lines
+    assert word in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_plan_is_finished_after_ctrl_c(atex: Atex) -> None:
+    finished = atex.folder / "finished"
+    atex.write(
+        "plan.fmf",
+        "discover: {how: fmf}\nexecute: {how: tmt}\n"
+        f"finish: {{how: shell, script: touch {finished}}}\n",
+    )
+    started = waiting_tree(atex, "touch {started}; sleep 60")
+    ended = interrupt(atex, started, signal.SIGINT)
+    assert ended.code == 130, ended
+    assert finished.exists()
+
+
+def test_a_test_that_ignores_sigint_is_killed(atex: Atex) -> None:
+    started = waiting_tree(atex, STUBBORN.format(sleep=SLEEP))
+    ended = interrupt(atex, started, signal.SIGINT)
+    assert ended.code == 130, ended
+    assert not running(SLEEP)
+
+
+def test_a_second_ctrl_c_skips_the_waiting_but_not_the_records(atex: Atex) -> None:
+    atex.write(
+        "plan.fmf",
+        "discover: {how: fmf}\nexecute: {how: tmt}\nfinish: {how: shell, script: sleep 50}\n",
+    )
+    started = waiting_tree(atex, STUBBORN.format(sleep=SLEEP))
+    process = atex.start_run("--on", "local")
+    wait_for(started.exists, "the test to start")
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    assert "once more" in first
+    process.send_signal(signal.SIGINT)
+    ended = end(process)
+    assert ended.code == 130, ended
+    assert len(atex.finals()) == 3
+    assert not running(SLEEP)
+
+
+def test_no_process_is_left_on_a_machine(atex: Atex, light_host: LightHost) -> None:
+    started = light_host.folder / "root" / "started"
+    atex.write(
+        "a.fmf", "test: trap '' INT; touch /root/started; sleep 60 & setsid sleep 60 & wait; wait\n"
+    )
+    process = atex.start_run(*pool(light_host))
+    wait_for(started.exists, "the test to start")
+    process.send_signal(signal.SIGINT)
+    ended = end(process)
+    assert ended.code == 130, ended
+    assert "may be left" not in ended.err
+    wait_for(lambda: not list(descendants(light_host.init)), "the processes of the run to end")
+
+
+def test_a_machine_that_dies_in_the_middle(atex: Atex, light_host: LightHost) -> None:
+    started = light_host.folder / "root" / "started"
+    atex.write("a.fmf", "order: 1\ntest: touch /root/started; sleep 60\n")
+    atex.write("b.fmf", "order: 2\ntest: 'true'\n")
+    process = atex.start_run(*pool(light_host))
+    wait_for(started.exists, "the test to start")
+    light_host.crash()
+    light_host.boot()
+    ended = end(process)
+    assert ended.code == 75, ended
+    finals = atex.finals()
+    assert finals["/a"]["status"] == "infra"
+    assert finals["/a"]["note"]
+    assert set(finals) == {"/a", "/b"}
+    assert f"infra root@{light_host.address}: {finals['/a']['note']}" in ended.out
+
+
+def test_a_machine_that_can_not_be_reached_is_named(atex: Atex, light_host: LightHost) -> None:
+    started = light_host.folder / "root" / "started"
+    atex.write("a.fmf", "test: touch /root/started; sleep 60\n")
+    process = atex.start_run(*pool(light_host))
+    wait_for(started.exists, "the test to start")
+    light_host.cut()
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    ended = end(process)
+    assert ended.code == 130, ended
+    assert atex.finals()["/a"]["status"] == "infra"
+    where = f"may be left on root@{light_host.address}"
+    assert where in ended.err.splitlines()[-1]
+
+
+def pool(host: LightHost) -> list[object]:
+    return ["--on", f"ssh:root@{host.address}", "--identity", host.identity]
+
+
+def running(command: str) -> bool:
+    pgrep = subprocess.run(["pgrep", "-fx", command], check=False, stdout=subprocess.DEVNULL)
+    return pgrep.returncode == 0
