@@ -3,7 +3,7 @@
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -142,16 +142,21 @@ def test_a_host_that_refuses(one_test: Atex, sshd: Sshd) -> None:
 
 
 @contextmanager
-def deaf_server() -> Iterator[tuple[str, int]]:
-    """A port where connections are accepted and nothing is ever said."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
+def silent_port() -> Iterator[tuple[str, int]]:
+    """A port that does not even answer: its queue is full, and the kernel drops who else comes."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
         yield server.getsockname()
 
 
 def test_a_host_that_times_out(one_test: Atex) -> None:
-    with deaf_server() as (address, port):
+    with silent_port() as (address, port):
         ended = one_test.run("--on", f"ssh:root@{address}:{port}")
-    without_verdict(one_test, ended, f"{address}:{port}", "no answer")
+    without_verdict(one_test, ended, f"{address}:{port}", "no answer", "is the machine up")
 
 
 def test_a_host_that_changed_its_key(one_test: Atex, sshd: Sshd) -> None:
@@ -163,7 +168,13 @@ def test_a_host_that_changed_its_key(one_test: Atex, sshd: Sshd) -> None:
 
 def test_a_rejected_login(one_test: Atex, sshd: Sshd) -> None:
     sshd.reject_logins()
-    without_verdict(one_test, one_test.run(*pool(sshd)), sshd.address, "--identity")
+    without_verdict(
+        one_test,
+        one_test.run(*pool(sshd)),
+        sshd.address,
+        "rejected the login of user",
+        "another user or key",
+    )
 
 
 def inside(host: LightHost, script: str) -> None:

@@ -1,5 +1,4 @@
 import signal
-from collections.abc import Iterator
 
 import click
 import pytest
@@ -41,14 +40,13 @@ def test_what_click_finds_wrong_is_a_usage_error_in_one_line(
 
 
 @pytest.fixture
-def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     @click.command()
     @click.pass_obj
     def command(invocation: object) -> None:
         raise KeyError("what nobody thought of")
 
     monkeypatch.setattr(atex_main._Commands, "get_command", lambda *_: command)
-    return
 
 
 @pytest.mark.usefixtures("broken")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from atex_orchestrator import FolderInUse
-from atex_orchestrator.events import MachineReady, RunEnded, RunStarted
+from atex_orchestrator.events import Event, MachineReady, RunEnded, RunStarted
 from atex_orchestrator.results import (
     RunFolder,
     RunInfo,
@@ -47,7 +47,7 @@ def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
 
 
 def test_events_are_read_as_they_were_written(tmp_path: Path) -> None:
-    events = [
+    events: list[Event] = [
         RunStarted(tests=3),
         MachineReady(worker=1, platform="p", machine="m", session="0" * 32),
         RunEnded(reason="enough"),

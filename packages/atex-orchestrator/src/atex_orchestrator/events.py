@@ -22,26 +22,26 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", omit_
     time: str = msgspec.field(default_factory=now)  # when it happened, see now()
 
 
-class RunStarted(_Event, kw_only=True, tag="run-started"):
+class RunStarted(_Event, frozen=True, kw_only=True, tag="run-started"):
     """The run folder is open and nothing is reserved yet."""
 
     tests: int  # over all platforms
 
 
-class RunStopping(_Event, kw_only=True, tag="run-stopping"):
+class RunStopping(_Event, frozen=True, kw_only=True, tag="run-stopping"):
     """Somebody asked to stop: no test is started from here on, running ones are cancelled."""
 
     reason: str
     at_once: bool = False  # the second time: nobody waits
 
 
-class RunEnded(_Event, kw_only=True, tag="run-ended"):
+class RunEnded(_Event, frozen=True, kw_only=True, tag="run-ended"):
     """Every test has its final record; the last line of a run that ended by itself or was stopped."""
 
     reason: str | None = None  # why it was stopped; None: it came to its end
 
 
-class TestsGivenUp(_Event, kw_only=True, tag="given-up"):
+class TestsGivenUp(_Event, frozen=True, kw_only=True, tag="given-up"):
     """These tests will not be started; each has its `infra` record with this reason."""
 
     platform: str
@@ -49,33 +49,33 @@ class TestsGivenUp(_Event, kw_only=True, tag="given-up"):
     reason: str
 
 
-class OfWorker(_Event, kw_only=True):
+class OfWorker(_Event, frozen=True, kw_only=True):
     """What all events of a machine have."""
 
     worker: int  # counted from 1; a worker has one machine, from the request to the release
     platform: str
 
 
-class MachineRequested(OfWorker, kw_only=True, tag="requested"):
+class MachineRequested(OfWorker, frozen=True, kw_only=True, tag="requested"):
     """A worker set out to get a machine."""
 
     pool: str
 
 
-class MachineReserved(OfWorker, kw_only=True, tag="reserved"):
+class MachineReserved(OfWorker, frozen=True, kw_only=True, tag="reserved"):
     """The machine is ours; the agent and the tree are not on it yet."""
 
     machine: str
 
 
-class MachineReady(OfWorker, kw_only=True, tag="ready"):
+class MachineReady(OfWorker, frozen=True, kw_only=True, tag="ready"):
     """Prepared: it waits for its first test."""
 
     machine: str
     session: str | None = None  # names the agent's session, which another process may attach to
 
 
-class TestStarted(OfWorker, kw_only=True, tag="started"):
+class TestStarted(OfWorker, frozen=True, kw_only=True, tag="started"):
     """A test was handed to a machine."""
 
     machine: str
@@ -84,7 +84,7 @@ class TestStarted(OfWorker, kw_only=True, tag="started"):
     attempt: int
 
 
-class TestFinished(OfWorker, kw_only=True, tag="finished"):
+class TestFinished(OfWorker, frozen=True, kw_only=True, tag="finished"):
     """A test that was started has its final record in `results.jsonl`."""
 
     machine: str
@@ -96,7 +96,7 @@ class TestFinished(OfWorker, kw_only=True, tag="finished"):
     note: str | None = None
 
 
-class MachineFailed(OfWorker, kw_only=True, tag="failed"):
+class MachineFailed(OfWorker, frozen=True, kw_only=True, tag="failed"):
     """The machine takes no more tests. Comes before the TestFinished of the test that was running there."""
 
     machine: str | None  # None: it was not even reserved
@@ -104,7 +104,7 @@ class MachineFailed(OfWorker, kw_only=True, tag="failed"):
     reason: str
 
 
-class MachineReleased(OfWorker, kw_only=True, tag="released"):
+class MachineReleased(OfWorker, frozen=True, kw_only=True, tag="released"):
     """The worker has ended, the last event of each; nothing of it is used any more."""
 
     machine: str | None = None

@@ -1,0 +1,142 @@
+"""Whole runs, on this machine through the real agent."""
+
+import threading
+from collections import Counter
+from pathlib import Path
+
+from atex_fmf import Phase, Plan, Suite, Test
+from atex_orchestrator import Orchestrator, summarize
+from atex_orchestrator.events import (
+    Event,
+    MachineFailed,
+    MachineReady,
+    MachineReleased,
+    TestFinished,
+    TestStarted,
+)
+from atex_orchestrator.results import read_records
+from atex_provision import LocalProvisioner
+
+from tests.orchestrator.provisioners import Refusing, Watched
+
+
+def suite_of(tmp_path: Path, *scripts: str, plan: Plan = Plan()) -> Suite:
+    tree = tmp_path / "tree"
+    tree.mkdir(exist_ok=True)
+    tests = tuple(Test(name=f"/t{n}", test=text) for n, text in enumerate(scripts, start=1))
+    return Suite(root=str(tree), tests=tests, plan=plan)
+
+
+def test_two_machines_share_the_tests(tmp_path: Path) -> None:
+    events: list[Event] = []
+    released: list[None] = []
+    orchestrator = Orchestrator(tmp_path / "run", on_event=events.append)
+    orchestrator.add_platform("p", suite_of(tmp_path, *["sleep 0.1"] * 5, "false"))
+    orchestrator.add_provisioner(
+        lambda: Watched(lambda: released.append(None)), platform="p", max_workers=2
+    )
+    summary = orchestrator.run()
+    assert summary.counts == {"pass": 5, "fail": 1}
+    assert [record.test for record in summary.failed] == ["/t6"]
+    assert len(released) == 2
+    started = [event.serial for event in events if isinstance(event, TestStarted)]
+    assert started == [1, 2, 3, 4, 5, 6]
+    finished = Counter(event.machine for event in events if isinstance(event, TestFinished))
+    assert finished.keys() == {"local", "local-2"}
+    assert sum(event.left is None for event in events if isinstance(event, MachineReleased)) == 2
+    assert all(event.session for event in events if isinstance(event, MachineReady))
+    assert summarize(tmp_path / "run") == summary
+
+
+def test_environment_and_secrets_reach_the_tests(tmp_path: Path) -> None:
+    orchestrator = Orchestrator(
+        tmp_path / "run", environment={"A": "1"}, secrets={"TOKEN": "s3cr3t"}
+    )
+    orchestrator.add_platform("p", suite_of(tmp_path, '[ "$A $TOKEN" = "1 s3cr3t" ]'))
+    orchestrator.add_provisioner(LocalProvisioner, platform="p")
+    assert orchestrator.run().counts == {"pass": 1}
+
+
+def test_the_same_tests_on_two_platforms(tmp_path: Path) -> None:
+    orchestrator = Orchestrator(tmp_path / "run")
+    for platform in ("p", "q"):
+        orchestrator.add_platform(platform, suite_of(tmp_path, "true", "true"))
+        orchestrator.add_provisioner(LocalProvisioner, platform=platform)
+    assert orchestrator.run().counts == {"pass": 4}
+    finals = [record for record in read_records(tmp_path / "run") if record.get("final")]
+    assert Counter((record["platform"], record["serial"]) for record in finals) == {
+        (platform, serial): 1 for platform in ("p", "q") for serial in (1, 2)
+    }
+
+
+def test_a_platform_without_machines_leaves_the_other_alone(tmp_path: Path) -> None:
+    orchestrator = Orchestrator(tmp_path / "run")
+    for platform in ("p", "q"):
+        orchestrator.add_platform(platform, suite_of(tmp_path, "true", "true"))
+    orchestrator.add_provisioner(LocalProvisioner, platform="p")
+    orchestrator.add_provisioner(Refusing, platform="q")
+    summary = orchestrator.run()
+    assert summary.counts == {"pass": 2, "infra": 2}
+    assert {record.platform for record in summary.infra} == {"q"}
+
+
+def test_a_machine_that_can_not_be_prepared_is_not_used(tmp_path: Path) -> None:
+    only_once = Phase(name="prepare", how="shell", script=(f"mkdir {tmp_path}/only-once",))
+    wait = f"until [ -e {tmp_path}/failed ]; do sleep 0.01; done"
+
+    def listen(event: Event) -> None:
+        if isinstance(event, MachineFailed):
+            (tmp_path / "failed").touch()
+
+    orchestrator = Orchestrator(tmp_path / "run", on_event=listen)
+    orchestrator.add_platform(
+        "p", suite_of(tmp_path, wait, "true", "true", plan=Plan(prepare=(only_once,)))
+    )
+    orchestrator.add_provisioner(LocalProvisioner, platform="p", max_workers=2)
+    summary = orchestrator.run()
+    assert summary.counts == {"pass": 3}
+    [trouble] = summary.troubles
+    assert trouble.during == "prepare"
+
+
+def test_a_finish_that_fails_costs_no_verdict(tmp_path: Path) -> None:
+    plan = Plan(finish=(Phase(name="finish", how="shell", script=("exit 3",)),))
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.add_platform("p", suite_of(tmp_path, "true", plan=plan))
+    orchestrator.add_provisioner(LocalProvisioner, platform="p")
+    summary = orchestrator.run()
+    assert summary.counts == {"pass": 1}
+    [trouble] = summary.troubles
+    assert trouble.during == "finish"
+
+
+def test_an_agent_that_is_killed_costs_only_its_test(tmp_path: Path) -> None:
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.add_platform("p", suite_of(tmp_path, "kill -9 $PPID; sleep 60", "true"))
+    orchestrator.add_provisioner(LocalProvisioner, platform="p")
+    summary = orchestrator.run()
+    assert [record.test for record in summary.infra] == ["/t1"]
+    assert summary.missing == ()
+
+
+def test_abort_cancels_what_runs(tmp_path: Path) -> None:
+    def listen(event: Event) -> None:
+        if isinstance(event, TestStarted):
+            orchestrator.abort("enough")
+
+    orchestrator = Orchestrator(tmp_path / "run", on_event=listen)
+    orchestrator.add_platform("p", suite_of(tmp_path, "sleep 60", "true"))
+    orchestrator.add_provisioner(LocalProvisioner, platform="p")
+    summary = orchestrator.run()
+    assert summary.counts == {"infra": 2}
+    assert {record.note for record in summary.infra} == {"enough"}
+    assert summary.left == {}
+
+
+def test_many_machines_and_many_tests(tmp_path: Path) -> None:
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.add_platform("p", suite_of(tmp_path, *["true"] * 100))
+    orchestrator.add_provisioner(LocalProvisioner, platform="p", max_workers=4)
+    threads = threading.active_count()
+    assert orchestrator.run().counts == {"pass": 100}
+    assert threading.active_count() == threads
