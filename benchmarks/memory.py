@@ -4,86 +4,77 @@ import os
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from atex_executor import Executor
-from atex_fmf import Suite
-from atex_provision import Host, SshConnection
+from benchmarks.idle_machines import KINDS
+from benchmarks.machines import light_hosts
+from benchmarks.rounds import rounds_asked_for, side_by_side
+from benchmarks.table import print_table
+from tests.machines import LightHost
 
-from benchmarks.table import Row, print_table
-from tests.machines import LightHost, LightHosts
-
-ROUNDS = 10
+LIMIT = 120  # seconds for one process
 MACHINES = 20
 REPOSITORY = Path(__file__).resolve().parent.parent
+ATEX = Path(sys.executable).with_name("atex")
+
+# With what a user has: compiled modules, from the first measurement on.
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+}
 
 
 def main() -> None:
-    """Measure both and print the tables."""
-    imports = "import fmf, paramiko, msgspec, click"
-    libraries = [_peak_of([sys.executable, "-c", imports]) for _ in range(ROUNDS)]
-    runs = []
-    for _ in range(ROUNDS):
-        with tempfile.TemporaryDirectory() as folder:
-            atex = [
-                str(Path(sys.executable).parent / "atex"),
-                "run",
-                str(REPOSITORY / "examples/quickstart"),
-            ]
-            runs.append(_peak_of([*atex, "--on", "local", "--output", f"{folder}/run", "-q"]))
+    """Measure both, and print the tables."""
+    rounds = rounds_asked_for(__doc__)
+    imports = [sys.executable, "-c", "import click, fmf, msgspec, paramiko"]
+    subjects: dict[str, Callable[[], float]] = {
+        "atex run": _quickstart,
+        "its libraries, imported": lambda: _peak_of(imports),
+    }
+    side_by_side(subjects, 1)  # which compiles what is not compiled yet
     print_table(
-        "Resident memory of `atex run examples/quickstart`",
-        "MiB",
-        [Row("atex run", runs), Row("importing the libraries alone", libraries)],
+        "`atex run examples/quickstart`, resident at most", "MiB", side_by_side(subjects, rounds)
     )
-    with LightHosts(MACHINES) as hosts, tempfile.TemporaryDirectory() as tree:
-        further = [_per_machine(hosts, tree) for _ in range(ROUNDS)]
-    print_table("Each further idle ssh machine", "MiB", [Row("attached, agent ready", further)])
+    with light_hosts(MACHINES) as hosts:
+        further = {kind: lambda kind=kind: _further_machine(kind, hosts) for kind in KINDS}
+        rows = side_by_side(further, rounds)
+    print_table("Each further idle ssh machine, resident", "MiB", rows)
 
 
-def _peak_of(command: list[str]) -> float:
-    """Return the largest resident size in MiB that the command's own process had (getrusage(2))."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{command} exited with {process.returncode}")
-    return usage.ru_maxrss / 1024
+def _quickstart() -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        tree = str(REPOSITORY / "examples/quickstart")
+        run = [str(ATEX), "run", tree, "--on", "local", "--output", f"{folder}/run", "--quiet"]
+        return _peak_of(run)
 
 
-def _per_machine(hosts: list[LightHost], tree: str) -> float:
-    """Return what the second and all later machines add on average, in a process of its own."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.write(writer, str(_attach_all(hosts, tree)).encode())
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as pipe:
-        answer = pipe.read()
-    os.waitpid(child, 0)
-    return float(answer)
+def _peak_of(command: Sequence[str]) -> float:
+    """Return what the command had resident at most, in MiB. Raises CalledProcessError where it fails."""
+    small = [sys.executable, "-I", "-S", str(Path(__file__).with_name("peak.py")), str(LIMIT)]
+    return _number_from([*small, *command]) / 1024
 
 
-def _attach_all(hosts: list[LightHost], tree: str) -> float:
-    suite = Suite(root=tree, tests=())
-    with ExitStack() as stack:
-        sizes = []
-        for host in hosts:
-            connection = SshConnection(
-                Host(address=host.address, user=host.user, identity=str(host.identity))
-            )
-            stack.enter_context(connection)
-            stack.enter_context(Executor(connection, suite))
-            sizes.append(_resident())
-        return (sizes[-1] - sizes[0]) / (len(hosts) - 1)
+def _further_machine(kind: str, hosts: Sequence[LightHost]) -> float:
+    """Return what the second and all later machines add on average, in MiB."""
+    identity, addresses = str(hosts[0].identity), [host.address for host in hosts]
+    return _number_from(
+        [sys.executable, "-m", "benchmarks.idle_machines", kind, identity, *addresses]
+    )
 
 
-def _resident() -> float:
-    """Return this process's resident size in MiB (proc(5), statm)."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
+def _number_from(command: Sequence[str]) -> float:
+    """Return the number that the command prints at its end."""
+    done = subprocess.run(
+        command,
+        cwd=REPOSITORY,
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        timeout=2 * LIMIT,
+        check=True,
+    )
+    return float(done.stdout.split()[-1])
 
 
 if __name__ == "__main__":

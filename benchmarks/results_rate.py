@@ -1,9 +1,9 @@
-"""How many small results a second one test can send, from its first byte to the last line of results.jsonl.
+"""How many small results a second one test can send, from the order to its final record in results.jsonl.
 
-The reference is a raw copy: the same bytes, `ssh host cat` into a file.
+The reference is a raw copy of such lines: `ssh -S socket host cat`, so to speak, into a file.
 """
 
-import subprocess
+import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -11,92 +11,70 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from atex_executor import Executor, FolderSink
-from atex_fmf import discover
-from atex_provision import Host, SshConnection
+from atex_fmf import Test, discover
 
-from benchmarks.peers.environment import PeerMissing
+from benchmarks.machines import connection_to, light_hosts
+from benchmarks.openssh import MultiplexedSsh
+from benchmarks.peers.environment import if_available
 from benchmarks.peers.process import older_atex
-from benchmarks.table import Row, print_table
+from benchmarks.rounds import rounds_asked_for, side_by_side
+from benchmarks.table import print_table
 from benchmarks.trees import write_tree
-from tests.machines import LightHost, LightHosts
+from tests.machines import LightHost
 
-ROUNDS = 10
 RESULTS = 1_000_000
 OLDER_RESULTS = 100_000  # it would take half a minute for all
 
 
 def main() -> None:
-    """Measure all, one after another within each round, and print the table."""
+    """Measure all, and print the table."""
+    rounds = rounds_asked_for(__doc__)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        (host,) = stack.enter_context(LightHosts(1))
+        (host,) = stack.enter_context(light_hosts(1))
         scripts = {
-            "send": f"python3 send.py {RESULTS} inline",
+            "inline": f"python3 send.py {RESULTS} inline",
             "sized": f"python3 send.py {OLDER_RESULTS} sized",
         }
         tree = write_tree(folder / "tree", scripts)
-        subjects: dict[str, Callable[[], float]] = {
-            "ATEX": stack.enter_context(_atex(host, tree, folder)),
-        }
-        try:
+        ssh = stack.enter_context(MultiplexedSsh(host, folder))
+        subjects = {"ATEX": stack.enter_context(_atex(host, tree, folder))}
+        with if_available():
             older = stack.enter_context(older_atex(host, tree))
             subjects["older atex 1.2"] = lambda: OLDER_RESULTS / older.ask("/sized 1")
-        except PeerMissing as error:
-            print(f"left out: {error}")
-        subjects["`ssh host cat`"] = lambda: _copy(host, folder)
-        values: dict[str, list[float]] = {subject: [] for subject in subjects}
-        for _ in range(ROUNDS):
-            for subject, measure in subjects.items():
-                values[subject].append(measure())
-    print_table(
-        "One test that sends results", "results a second", [Row(*item) for item in values.items()]
-    )
+        subjects["raw copy"] = lambda: _copy(ssh, folder / "copy")
+        rows = side_by_side(subjects, rounds)
+    print_table("One test that sends results, over ssh", "results a second", rows)
 
 
 @contextmanager
 def _atex(host: LightHost, tree: Path, folder: Path) -> Iterator[Callable[[], float]]:
-    suite = discover(tree, tests=["/send"])
-    connection = SshConnection(
-        Host(address=host.address, user=host.user, identity=str(host.identity))
-    )
-    with connection, Executor(connection, suite) as executor:
-        rounds = iter(range(ROUNDS))
-
-        def measure() -> float:
-            run = folder / f"run-{next(rounds)}"
-            with FolderSink(run) as sink:
-                started = time.perf_counter()
-                outcome = executor.run(suite.tests[0], sink)
-                seconds = time.perf_counter() - started
-            lines = (run / "results.jsonl").read_bytes().count(b"\n")
-            if outcome.status != "pass" or lines != RESULTS + 1:
-                raise RuntimeError(f"{lines} lines, {outcome}")
-            (run / "results.jsonl").unlink()
-            return RESULTS / seconds
-
-        yield measure
+    suite = discover(tree, tests=["/inline"])
+    with connection_to(host) as connection, Executor(connection, suite) as executor:
+        runs = (folder / f"run-{number}" for number in itertools.count(1))
+        yield lambda: _send(executor, suite.tests[0], next(runs))
 
 
-def _copy(host: LightHost, folder: Path) -> float:
-    line = 'result {"name": "call/500000", "status": "pass"}'
-    command = f"yes '{line}' | head -n {RESULTS}"
-    login = [
-        "-i",
-        str(host.identity),
-        "-o",
-        "StrictHostKeyChecking=no",
-        "-o",
-        "UserKnownHostsFile=/dev/null",
-    ]
-    with (folder / "copy").open("wb") as copy:
+def _send(executor: Executor, test: Test, run: Path) -> float:
+    """Return the results a second of a run into the folder `run`; its results are checked and removed."""
+    with FolderSink(run) as sink:
         started = time.perf_counter()
-        target = f"{host.user}@{host.address}"
-        subprocess.run(
-            ["ssh", "-q", *login, target, command],
-            stdout=copy,
-            check=True,
-            stdin=subprocess.DEVNULL,
-        )
+        outcome = executor.run(test, sink)
+        seconds = time.perf_counter() - started
+    results = run / "results.jsonl"
+    with results.open("rb") as lines:
+        count = sum(1 for _ in lines)
+    results.unlink()
+    if outcome.status != "pass" or count != RESULTS + 1:
+        raise RuntimeError(f"{count} lines, {outcome}")
+    return RESULTS / seconds
+
+
+def _copy(ssh: MultiplexedSsh, target: Path) -> float:
+    line = 'result {"name": "call/500000", "status": "pass"}'
+    with target.open("wb") as copy:
+        started = time.perf_counter()
+        ssh.run(f"yes '{line}' | head -n {RESULTS}", copy)
         return RESULTS / (time.perf_counter() - started)
 
 

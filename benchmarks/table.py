@@ -4,12 +4,12 @@ import os
 import platform
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import msgspec
 
-
-class Row(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Row:
     """What was measured of one subject: a value per round, all in one unit."""
 
     subject: str
@@ -22,7 +22,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def print_table(title: str, unit: str, rows: Sequence[Row]) -> None:
-    """Print median, min and max of each row, and its median as a ratio to that of the last row, the reference."""
+    """Print each row's median, min and max, and its median as a ratio to that of the last row, the reference."""
     reference = rows[-1]
     print(f"\n### {title}\n")
     print(f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}, {len(reference.values)} rounds\n")
@@ -30,7 +30,7 @@ def print_table(title: str, unit: str, rows: Sequence[Row]) -> None:
     print("|---|---:|---:|---:|---:|")
     for row in rows:
         cells = [_number(number) for number in (row.median, min(row.values), max(row.values))]
-        print(f"| {row.subject} | {' | '.join(cells)} | {row.median / reference.median:.3f} |")
+        print(f"| {row.subject} | {' | '.join(cells)} | {row.median / reference.median:.3g} |")
 
 
 def _number(value: float) -> str:

@@ -3,11 +3,24 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+INSTALL_LIMIT = 300.0  # seconds
 
 
 class PeerMissing(Exception):
     """A peer can not be had on this machine; the message says why."""
+
+
+@contextmanager
+def if_available() -> Iterator[None]:
+    """Leave out, and say so, what needs a peer that is missing."""
+    try:
+        yield
+    except PeerMissing as error:
+        print(f"left out: {error}")
 
 
 def peer_python(requirement: str, *, at_least: tuple[int, int] = (3, 11)) -> Path:
@@ -20,15 +33,19 @@ def peer_python(requirement: str, *, at_least: tuple[int, int] = (3, 11)) -> Pat
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        for command in (
-            [_newest_python(at_least), "-m", "venv", str(folder)],
-            [str(python), "-m", "pip", "install", "--quiet", requirement],
-        ):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise PeerMissing(f"{requirement}: {done.stderr.strip()[-500:]}")
+        _run(requirement, [_newest_python(at_least), "-m", "venv", str(folder)])
+        _run(requirement, [str(python), "-m", "pip", "install", "--quiet", requirement])
         (folder / "complete").touch()
     return python
+
+
+def _run(requirement: str, command: list[str]) -> None:
+    try:
+        subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_LIMIT, check=True)
+    except subprocess.CalledProcessError as error:
+        raise PeerMissing(f"{requirement}: {error.stderr.strip()[-500:]}") from error
+    except subprocess.TimeoutExpired as error:
+        raise PeerMissing(f"{requirement}: {error}") from error
 
 
 def _newest_python(at_least: tuple[int, int]) -> str:
@@ -40,8 +57,17 @@ def _newest_python(at_least: tuple[int, int]) -> str:
         for candidate in candidates:
             if _has_venv(candidate):
                 return candidate
-    raise PeerMissing(f"no python >= {at_least[0]}.{at_least[1]} here")
+    raise PeerMissing(f"no Python >= {at_least[0]}.{at_least[1]} with venv and ssl here")
 
 
 def _has_venv(python: str) -> bool:
-    return subprocess.run([python, "-c", "import venv, ssl"], capture_output=True, check=False).returncode == 0
+    try:
+        subprocess.run(
+            [python, "-c", "import ensurepip, ssl, venv"],
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return True

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="import-not-found"
 """Drives the older atex (PyPI `atex`, 1.2) for a benchmark. Runs inside that peer's environment.
 
 Arguments: address, identity, and a folder with an fmf tree. Then, for each line `TEST COUNT` on stdin, it runs that
