@@ -1,1 +1,38 @@
+"""Runs fmf tests on one machine, through the agent."""
+
+from atex_executor.errors import (
+    AgentUnavailable,
+    ExecutorError,
+    FileRefused,
+    MachineLost,
+    PhaseFailed,
+    ProtocolBroken,
+    SinkError,
+    SinkFull,
+    UnsupportedPhase,
+    UploadFailed,
+)
+from atex_executor.executor import Executor, RunOutcome
+from atex_executor.folder import FolderSink
+from atex_executor.records import unstarted_record
+from atex_executor.sink import Sink
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "AgentUnavailable",
+    "Executor",
+    "ExecutorError",
+    "FileRefused",
+    "FolderSink",
+    "MachineLost",
+    "PhaseFailed",
+    "ProtocolBroken",
+    "RunOutcome",
+    "Sink",
+    "SinkError",
+    "SinkFull",
+    "UnsupportedPhase",
+    "UploadFailed",
+    "unstarted_record",
+]

@@ -26,7 +26,7 @@ class _Tree(tarfile.TarFile):
 
     tarinfo = _Member
 
-    def chown(self, *ignored: "Any") -> None:
+    def chown(self, *ignored: "Any", **also_ignored: "Any") -> None:
         pass
 
 

@@ -1,0 +1,47 @@
+"""What can go wrong between a host and one machine, beyond what `atex_provision` raises for the connection itself."""
+
+
+class ExecutorError(Exception):
+    """The root of all errors of this package."""
+
+
+class AgentUnavailable(ExecutorError):
+    """The agent can not run on this machine: no usable python3, no work folder, a login that prints without end.
+
+    You do not get this for a machine that can not be reached: that is a `CannotConnect` of atex_provision.
+    """
+
+
+class UploadFailed(ExecutorError):
+    """The tree could not be brought to the machine: a file here can not be read, or there is no room over there."""
+
+
+class UnsupportedPhase(ExecutorError):
+    """The plan has a phase of a kind (`how`) that is not supported; nothing was started."""
+
+
+class PhaseFailed(ExecutorError):
+    """A script of prepare or finish failed, ran longer than it may, or was cancelled. The machine is still there."""
+
+
+class MachineLost(ExecutorError):
+    """The machine can not be used any more: it is unreachable, or its agent is gone or can not be trusted.
+
+    Tests never raise this, their outcome says it (`RunOutcome.machine_lost`).
+    """
+
+
+class ProtocolBroken(MachineLost):
+    """The machine sent what an agent never sends. Nothing more is read from it."""
+
+
+class SinkError(ExecutorError):
+    """Results can not be stored: the run folder can not be written. Not the machine's fault, nor the test's."""
+
+
+class SinkFull(SinkError):
+    """The same, because the host's disk (or a quota) is full. What was written before is whole."""
+
+
+class FileRefused(SinkError):
+    """One file can not be stored under its name, others can: a folder has that name, or it is too long."""

@@ -1,0 +1,310 @@
+"""`Executor`: one machine, one suite."""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from atex_fmf import Phase, Suite, Test
+from atex_provision import Connection
+from atex_sut_agent import unpack_command
+from atex_sut_agent.protocol import Start
+
+from atex_executor import layout
+from atex_executor.environment import phase_environment, test_environment
+from atex_executor.errors import ExecutorError, MachineLost, PhaseFailed, UnsupportedPhase
+from atex_executor.output_file import OutputFile
+from atex_executor.recorder import Recorder
+from atex_executor.records import timestamp, unstarted_record
+from atex_executor.session import Session, tree_folder
+from atex_executor.sink import Sink
+from atex_executor.upload import upload
+from atex_executor.verdict import Ending, judge
+
+PHASE_LIMIT = 3600.0  # seconds, of each script of prepare, and of finish altogether
+CANCEL_GRACE = (
+    5.0  # seconds between SIGINT and SIGKILL where somebody else than the limit ends a run
+)
+
+_STRICT = "set -eo pipefail\n"
+
+_log = logging.getLogger(__name__)
+
+
+class RunOutcome(msgspec.Struct, frozen=True):
+    """How an attempt at a test ended."""
+
+    status: str
+    note: str | None
+    exit_code: int | None
+    started: str
+    """Like 2026-11-20T15:04:05.123Z; empty where it was not started."""
+    seconds: float
+    machine_lost: bool
+    """Whether the machine can take no further test."""
+    record: dict[str, Any]
+    """The final record, as it is in the sink."""
+
+
+class Executor:
+    """Runs phases and tests of `suite` on the machine that `connection` reaches.
+
+    `start()`, `prepare()`, any number of `run()` in any order, `finish()`, `close()`: one after the other, in any
+    thread. `cancel()`, `close()` and the properties may be called from any other thread at any time. As a context
+    manager: started inside, closed afterwards. The connection stays the caller's.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        suite: Suite,
+        *,
+        platform: str = "local",
+        machine: str = "local",
+        environment: Mapping[str, str] = {},
+        secrets: Mapping[str, str] = {},
+        grace: float = 300.0,
+        patience: float = 600.0,
+        python: str | None = None,
+        work: str | None = None,
+    ) -> None:
+        """Take what it needs, and do nothing yet.
+
+        `platform` and `machine` are names for records and folders. `environment` and `secrets` are variables for all
+        that runs; secrets are written down nowhere. `grace`: seconds between SIGINT and SIGKILL for a test whose time
+        is up. `patience`: seconds to reconnect before the machine counts as lost. `python`, `work`: the interpreter
+        and the work folder there, instead of those that the agent finds.
+        """
+        self._connection = connection
+        self._suite = suite
+        self._platform = platform
+        self._machine = machine
+        self._variables = {**environment, **secrets}
+        self._grace = grace
+        self._session = Session(connection, patience=patience, python=python, work=work)
+        self._tree = ""  # on the machine, once it is there
+        self._lock = threading.Lock()  # guards the rest
+        self._starting = False
+        self._cancelled: str | None = None
+        self._left: str | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def alive(self) -> bool:
+        """Can this machine take another test?"""
+        with self._lock:
+            usable = bool(self._tree) and self._cancelled is None
+        return usable and self._session.lost is None
+
+    @property
+    def left(self) -> str | None:
+        """After `close()`: in words, what may be left on the machine and until when. None: nothing is."""
+        with self._lock:
+            return self._left
+
+    def start(self) -> None:
+        """Connect, start the agent, bring the tree. What was begun is taken back where that fails.
+
+        Raises UnsupportedPhase before anything is done, AgentUnavailable, UploadFailed, MachineLost, ProvisionError,
+        and ExecutorError when cancelled.
+        """
+        _refuse_unsupported((*self._suite.plan.prepare, *self._suite.plan.finish))
+        self._warn_of_requirements()
+        try:
+            self._check_cancelled(starting=True)
+            hello = self._session.start()
+            upload(self._connection, unpack_command(hello), Path(self._suite.root))
+            self._check_cancelled(starting=False)
+            self._tree = tree_folder(hello)
+        except BaseException as error:
+            self.close()
+            if self._cancelled is not None and isinstance(error, Exception):
+                raise ExecutorError(f"{self._machine}: {self._cancelled}") from error
+            raise
+
+    def prepare(self, sink: Sink) -> None:
+        """Run the plan's prepare phases, each script for an hour at most.
+
+        Raises PhaseFailed for the first script that fails or is cancelled, MachineLost, SinkError.
+        """
+        for phase in self._suite.plan.prepare:
+            self._run_phase("prepare", phase, sink, deadline=None)
+
+    def run(self, test: Test, sink: Sink, *, attempt: int = 1) -> RunOutcome:
+        """Run one test and record it into `sink`; its final record is there when this returns, and is its last.
+
+        Raises SinkError where that record can not be written, and nothing for what the test or the machine does.
+        """
+        refusal = self._refusal()
+        if refusal is not None:
+            return self._refuse(test, sink, attempt, refusal)
+        recorder = Recorder(
+            sink, test, platform=self._platform, machine=self._machine, attempt=attempt
+        )
+        started = timestamp(time.time())
+        begun = time.monotonic()
+        ending = Ending(ended_by="infra", note="interrupted on the host")
+        try:
+            ending = self._session.run(self._order(test), recorder.apply)
+        finally:
+            seconds = time.monotonic() - begun if ending.seconds is None else ending.seconds
+            record = recorder.close(ending, started=started, seconds=seconds)
+        return RunOutcome(
+            status=record["status"],
+            note=record.get("note"),
+            exit_code=record.get("exit_code"),
+            started=started,
+            seconds=seconds,
+            machine_lost=self._session.lost is not None,
+            record=record,
+        )
+
+    def finish(self, sink: Sink, *, limit: float = PHASE_LIMIT) -> None:
+        """Run all of the plan's finish phases, within `limit` seconds altogether; also after `cancel()`.
+
+        Raises PhaseFailed afterwards if one failed, at once if they are cancelled; MachineLost, SinkError.
+        """
+        self._session.allow()
+        deadline = time.monotonic() + limit
+        failure = None
+        for phase in self._suite.plan.finish:
+            try:
+                self._run_phase("finish", phase, sink, deadline=deadline)
+            except PhaseFailed as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def cancel(self, note: str, *, at_once: bool = False) -> None:
+        """End what runs now and refuse later runs; `note` says why, for the records.
+
+        SIGINT, five seconds, SIGKILL; or SIGKILL at once. A second call can only make it sooner. Waits for nothing.
+        Any thread, any time: a `start()` that is going on is cut off.
+        """
+        with self._lock:
+            self._cancelled = self._cancelled or note
+            starting = self._starting
+        self._session.cancel(note, 0.0 if at_once else CANCEL_GRACE)
+        if starting:
+            self._connection.close()
+
+    def close(self) -> None:
+        """End the agent and what it runs, remove its folder there. Total; `left` says if the machine did not confirm.
+
+        Takes about half a minute at most. Any thread, any number of times.
+        """
+        left = self._session.close()
+        with self._lock:
+            self._left = left
+        if left is not None:
+            _log.warning("%s", left)
+
+    # Starting --------------------------------------------------------------------------------------------
+
+    def _check_cancelled(self, *, starting: bool) -> None:
+        with self._lock:
+            self._starting = starting
+            if self._cancelled is not None:
+                raise ExecutorError(f"{self._machine}: {self._cancelled}")
+
+    def _warn_of_requirements(self) -> None:
+        needy = [test.name for test in self._suite.tests if test.require]
+        if needy:
+            _log.warning(
+                "%s: packages that tests require are not installed yet by this version: %d tests, %s among them",
+                self._machine,
+                len(needy),
+                needy[0],
+            )
+
+    # Tests -----------------------------------------------------------------------------------------------
+
+    def _order(self, test: Test) -> Start:
+        strict = "" if test.framework == "beakerlib" else _STRICT
+        return Start(
+            script=f"{strict}{test.test}\n",
+            folder=f"{self._tree}{test.path}".rstrip("/"),
+            environment=test_environment(test, self._suite.plan, self._variables, self._tree),
+            limit=test.duration,
+            grace=self._grace,
+            test=test.name,
+        )
+
+    def _refusal(self) -> str | None:
+        with self._lock:
+            if self._cancelled is not None:
+                return self._cancelled
+            if not self._tree:
+                return "the machine is not ready"
+        return self._session.lost
+
+    def _refuse(self, test: Test, sink: Sink, attempt: int, note: str) -> RunOutcome:
+        record = unstarted_record(test, self._platform, "infra", note, attempt)
+        sink.records([record])
+        return RunOutcome(
+            status="infra",
+            note=note,
+            exit_code=None,
+            started="",
+            seconds=0.0,
+            machine_lost=self._session.lost is not None,
+            record=record,
+        )
+
+    # Phases ----------------------------------------------------------------------------------------------
+
+    def _run_phase(self, step: str, phase: Phase, sink: Sink, deadline: float | None) -> None:
+        path = layout.phase_file(self._platform, step, self._machine, phase.name)
+        output = OutputFile(sink, path)
+        environment = phase_environment(self._suite.plan, self._variables, self._tree)
+        for script in phase.script:
+            limit = PHASE_LIMIT if deadline is None else deadline - time.monotonic()
+            if limit <= 0:
+                raise PhaseFailed(
+                    f"{self._machine}: no time is left for {step} phase {phase.name!r}"
+                )
+            output.next_script()
+            start = Start(
+                script=f"{_STRICT}{script}\n",
+                folder=self._tree,
+                environment=environment,
+                limit=limit,
+                grace=CANCEL_GRACE,
+            )
+            self._check_phase(
+                self._session.run(start, output.apply), f"{step} phase {phase.name!r}", path
+            )
+
+    def _check_phase(self, ending: Ending, what: str, path: str) -> None:
+        lost = self._session.lost
+        if ending.ended_by != "itself" and lost is not None:
+            raise MachineLost(f"{self._machine}: lost in {what}: {lost}")
+        verdict = judge(ending)
+        if verdict.status != "pass":
+            reason = verdict.note or f"exit code {verdict.exit_code}"
+            raise PhaseFailed(
+                f"{self._machine}: {what} failed: {reason}; its output is in files/{path}"
+            )
+
+
+def _refuse_unsupported(phases: tuple[Phase, ...]) -> None:
+    for phase in phases:
+        if phase.how != "shell":
+            raise UnsupportedPhase(
+                f"phase {phase.name!r}: `how: {phase.how}` is not supported, only `how: shell` is"
+            )

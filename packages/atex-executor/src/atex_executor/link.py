@@ -1,0 +1,291 @@
+"""The way to the agent of one session: one attachment after the other, over connections that may break.
+
+Guarantees: each frame that counts is handed to the listener once and in order as long as the agent lives, whatever is
+replayed; it is acknowledged at the latest 0.2 s or 256 KiB later; the connection shows a sign of life every 15 s, and
+45 s without a byte from the machine end it; a lost one is tried again within the patience.
+
+Threads: the reader, a daemon thread from `start()` until the listener is told that it is over. It receives, calls the
+listener, reconnects, and owns every attribute that `_lock` does not guard: `_attachment`, `_settled`,
+`_acknowledged`, `_stopped`. Any thread may call `queue()`, `flush()`, `hurry()` and `stop()`. Nothing is waited for
+under `_lock`; the listener may hold a lock of its own when it calls `queue()`.
+"""
+
+import logging
+import threading
+import time
+from math import inf
+from typing import NoReturn, Protocol
+
+from atex_provision import CannotConnect, Connection, ConnectionLost, ProvisionError
+from atex_sut_agent import agent_archive
+from atex_sut_agent.protocol import (
+    Acknowledge,
+    AgentMessage,
+    Alive,
+    Bye,
+    GoingDown,
+    Hello,
+    Superseded,
+    encode_host_message,
+)
+
+from atex_executor.attachment import Attachment, attach
+from atex_executor.errors import AgentUnavailable, MachineLost, ProtocolBroken
+from atex_executor.patience import Patience
+from atex_executor.verdict import human_duration
+
+SILENCE = 45.0  # seconds without a byte until a connection counts as lost; the agent does the same
+_BEAT = 15.0  # seconds between signs of life
+_ACKNOWLEDGE_AFTER = 0.2  # seconds
+_ACKNOWLEDGE_BYTES = 256 * 1024
+_USEFUL_AFTER = 10.0  # seconds after which an attachment counts as one that works
+_STOP_LIMIT = 5.0  # seconds for the reader to notice that it is to stop
+
+_NOT_COUNTED = (Hello, Alive, Superseded, GoingDown, Bye)  # messages without a number
+_ALIVE = encode_host_message(Alive())
+
+_log = logging.getLogger(__name__)
+
+
+class Listener(Protocol):
+    """Who is told what the agent says. The reader calls these, one at a time."""
+
+    def attached(self, attachment: Attachment, *, reborn: bool) -> None:
+        """There is a new attachment, to another incarnation if `reborn`: queue on it what must go first, then call
+        `Link.use()`. Raises MachineLost, ProvisionError or TimeoutError where it is no good.
+        """
+
+    def take(self, message: AgentMessage, tail: bytes) -> bool:
+        """Deal with a message; return whether it may be acknowledged. Raises MachineLost where nothing can follow."""
+
+    def over(self, reason: str) -> None:
+        """The machine is lost for good. The last call; what is queued now is still sent where that is possible."""
+
+
+class Link:
+    """Keeps `session` attached. `start()` first; `stop()` last, where that worked."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        session: str,
+        listener: Listener,
+        *,
+        patience: float,
+        python: str | None,
+        work: str | None,
+    ) -> None:
+        self.heard = time.monotonic()
+        """When the machine was heard last. Any thread may read it."""
+        self._connection = connection
+        self._session = session
+        self._listener = listener
+        self._python = python
+        self._work = work
+        self._patience = Patience(patience)
+        self._lock = threading.Lock()
+        self._attachment: Attachment | None = None
+        self._settled = 0  # the last frame that may be acknowledged
+        self._acknowledged = 0
+        self._stopped = False
+        self._applied = 0  # the last frame that the listener took
+        self._expected: int | None = None  # the next number on this attachment, once one came
+        self._incarnation = ""
+        self._hurry = threading.Event()
+        self._reader = threading.Thread(
+            target=self._read, name=f"atex-link {connection.name}", daemon=True
+        )
+
+    # What any thread does --------------------------------------------------------------------------------
+
+    def start(self) -> Hello:
+        """Connect, attach, and return what the agent says of itself.
+
+        Raises AgentUnavailable, ProtocolBroken, and ProvisionError.
+        """
+        attachment = self._attach()
+        self._incarnation = attachment.hello.incarnation
+        self.use(attachment)
+        self._reader.start()
+        return attachment.hello
+
+    def use(self, attachment: Attachment) -> None:
+        """Send over this one from now on."""
+        with self._lock:
+            self._attachment = attachment
+
+    def queue(self, frame: bytes) -> bool:
+        """Put a frame behind those that are to be sent, and an acknowledgement before it; return False if detached."""
+        with self._lock:
+            if self._attachment is None:
+                return False
+            self._queue_acknowledgement(self._attachment)
+            self._attachment.queue(frame)
+            return True
+
+    def flush(self) -> None:
+        """Send what is queued. A failure is the reader's to deal with."""
+        with self._lock:
+            attachment = self._attachment
+        if attachment is not None:
+            attachment.flush()
+
+    def hurry(self) -> None:
+        """Where the connection is lost, try it again now."""
+        self._hurry.set()
+
+    def stop(self) -> None:
+        """Detach and end the reader. Takes a few seconds at most; total."""
+        with self._lock:
+            self._stopped = True
+            attachment = self._attachment
+        self._hurry.set()
+        if attachment is not None:
+            attachment.close()
+        self._reader.join(_STOP_LIMIT)
+        if self._reader.is_alive():
+            self._connection.close()  # wakes it from connecting or from the handshake
+            self._reader.join(_STOP_LIMIT)
+
+    def _queue_acknowledgement(self, attachment: Attachment) -> None:
+        if self._settled > self._acknowledged:
+            self._acknowledged = self._settled
+            attachment.queue(encode_host_message(Acknowledge(frame=self._settled)))
+
+    # What the reader does --------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        reason = "atex has a bug, which the log shows"
+        try:
+            self._stay_attached()
+        except MachineLost as error:
+            reason = str(error)
+        except Exception:
+            _log.exception("%s: the reader broke", self._connection.name)
+        finally:
+            self._listener.over(reason)
+            self.flush()
+            self._detach()
+
+    def _stay_attached(self) -> NoReturn:
+        attachment = self._attachment
+        while True:
+            reason = "it was never connected"
+            if attachment is not None:
+                try:
+                    self._serve(attachment)
+                except ConnectionLost as error:
+                    reason = str(error)
+            _log.info("%s: %s", self._connection.name, reason)
+            self._detach()
+            attachment = self._reattach(reason)
+
+    def _detach(self) -> None:
+        with self._lock:
+            attachment, self._attachment = self._attachment, None
+        if attachment is not None:
+            attachment.close()
+
+    def _attach(self) -> Attachment:
+        self._connection.connect()
+        return attach(
+            self._connection,
+            agent_archive(),
+            self._session,
+            python=self._python,
+            work=self._work,
+        )
+
+    def _reattach(self, reason: str) -> Attachment:
+        """Connect and attach again. Raises MachineLost when that is not worth another try."""
+        self._patience.lost(time.monotonic())
+        while True:
+            delay = self._patience.next_try(time.monotonic())
+            if delay is None:
+                limit = human_duration(self._patience.seconds)
+                raise MachineLost(
+                    f"{self._connection.name} could not be reached again for {limit}: {reason}"
+                )
+            self._hurry.wait(delay)
+            self._check_stopped()
+            self._hurry.clear()
+            try:
+                return self._try_again()
+            except (ProvisionError, AgentUnavailable, TimeoutError) as error:
+                if isinstance(error, CannotConnect) and error.permanent:
+                    raise MachineLost(str(error)) from error
+                reason = str(error)
+                _log.info("%s: %s", self._connection.name, reason)
+
+    def _try_again(self) -> Attachment:
+        attachment = self._attach()
+        reborn = attachment.hello.incarnation != self._incarnation
+        self._expected = None
+        if reborn:
+            self._incarnation = attachment.hello.incarnation
+            self._applied = 0
+            with self._lock:
+                self._settled = self._acknowledged = 0
+        try:
+            self._listener.attached(attachment, reborn=reborn)
+        except (ProvisionError, TimeoutError):
+            attachment.close()
+            raise
+        attachment.flush()
+        return attachment
+
+    def _serve(self, attachment: Attachment) -> NoReturn:
+        """Receive until the connection is lost. Raises ConnectionLost then, and what the listener raises."""
+        self._check_stopped()
+        begun = self.heard = time.monotonic()
+        beat = begun + _BEAT
+        acknowledge = inf  # when what is settled has to be acknowledged
+        acknowledged_bytes = 0
+        while True:
+            now = time.monotonic()
+            if now >= self.heard + SILENCE:
+                raise ConnectionLost(f"nothing came from the machine for {SILENCE:g} seconds")
+            if now >= beat:
+                attachment.queue(_ALIVE)
+                beat = now + _BEAT
+            if now >= acknowledge or attachment.received - acknowledged_bytes >= _ACKNOWLEDGE_BYTES:
+                with self._lock:
+                    self._queue_acknowledgement(attachment)
+                acknowledge = inf
+                acknowledged_bytes = attachment.received
+            attachment.flush()
+            try:
+                wake = min(beat, self.heard + SILENCE, acknowledge)
+                for number, message, tail in attachment.receive(max(0.0, wake - time.monotonic())):
+                    self._take(number, message, tail)
+            except TimeoutError:
+                continue
+            self.heard = time.monotonic()
+            if acknowledge == inf and self._settled > self._acknowledged:
+                acknowledge = self.heard + _ACKNOWLEDGE_AFTER
+            if self.heard - begun > _USEFUL_AFTER:
+                self._patience.progress()
+
+    def _check_stopped(self) -> None:
+        with self._lock:
+            if self._stopped:
+                raise MachineLost("the session is closed")
+
+    def _take(self, number: int, message: AgentMessage, tail: bytes) -> None:
+        if bool(number) == isinstance(message, _NOT_COUNTED):
+            raise ProtocolBroken(f"a {type(message).__name__} came with the number {number}")
+        if not number:
+            self._listener.take(message, tail)
+            return
+        # The replay after an attach may begin with what was applied, but it leaves nothing out.
+        expected = self._expected or min(number, self._applied + 1)
+        if number != expected:
+            raise ProtocolBroken(f"frame {number} came where {expected} should")
+        self._expected = number + 1
+        if number > self._applied:
+            settled = self._listener.take(message, tail)
+            self._applied = number
+            self._patience.progress()
+            if settled:
+                with self._lock:
+                    self._settled = number

@@ -1,0 +1,50 @@
+"""`OutputFile`: what a script of prepare or finish leaves in a sink, its output and nothing else."""
+
+import logging
+
+from atex_sut_agent.protocol import AgentMessage, Dropped, FileChunk, Noted, Output, Results
+
+from atex_executor.errors import ProtocolBroken
+from atex_executor.sink import Sink
+
+_log = logging.getLogger("atex")
+
+
+class OutputFile:
+    """Appends the output of one script after the other to the file `path` of `sink`.
+
+    Results that a phase sends have no test that they could belong to: they are dropped, with one warning.
+    Not thread-safe: one thread at a time.
+    """
+
+    def __init__(self, sink: Sink, path: str) -> None:
+        self.path = path
+        self._sink = sink
+        self._begin = 0  # where the output of the present script begins
+        self._length = 0  # of all
+        self._warned = False
+
+    def next_script(self) -> None:
+        """Another script begins; its offsets count from here."""
+        self._begin = self._length
+        self._sink.output(self.path, self._length, b"")
+
+    def apply(self, message: AgentMessage, tail: bytes) -> None:
+        """Write down what one message of this script's run says. Raises ProtocolBroken and SinkError."""
+        match message:
+            case Output():
+                if self._begin + message.offset != self._length:
+                    raise ProtocolBroken(
+                        f"output came for offset {message.offset}, that is not where it ended"
+                    )
+                self._sink.output(self.path, self._length, tail)
+                self._length += len(tail)
+            case Results() | FileChunk():
+                self._warn_of_results()
+            case Dropped() | Noted():
+                pass
+
+    def _warn_of_results(self) -> None:
+        if not self._warned:
+            self._warned = True
+            _log.warning("%s: results of a phase belong to no test and are dropped", self.path)

@@ -1,0 +1,72 @@
+"""The lines of results.jsonl that the runner writes itself: spec/RESULTS.md, "What lands on disk". Pure.
+
+The runner's keys come first and in the order of that page, then those of the test. Keys without a value are left out.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from atex_fmf import Test
+
+# What a test may not say about itself: it is dropped from its results.
+RUNNER_KEYS = frozenset(
+    (
+        "test",
+        "platform",
+        "plan",
+        "serial",
+        "attempt",
+        "n",
+        "final",
+        "machine",
+        "started",
+        "seconds",
+        "exit_code",
+    )
+)
+
+
+def record_head(test: Test, platform: str, attempt: int) -> dict[str, Any]:
+    """Return the keys that all records of one attempt begin with."""
+    return {"test": test.name, "platform": platform, "serial": test.serial, "attempt": attempt}
+
+
+def final_record(
+    head: Mapping[str, Any],
+    *,
+    machine: str | None = None,
+    started: str | None = None,
+    seconds: float | None = None,
+    exit_code: int | None = None,
+    status: str,
+    note: str | None = None,
+    files: Sequence[str] = (),
+    others: Mapping[str, Any] = {},
+) -> dict[str, Any]:
+    """Return the record that closes an attempt. `others` are the keys of the test's own."""
+    record = {
+        **head,
+        "final": True,
+        "machine": machine,
+        "started": started,
+        "seconds": None if seconds is None else round(seconds, 3),
+        "exit_code": exit_code,
+        "status": status,
+        "note": note,
+        "files": list(files) or None,
+    }
+    return {key: value for key, value in record.items() if value is not None} | dict(others)
+
+
+def unstarted_record(
+    test: Test, platform: str, status: str, note: str, attempt: int = 1
+) -> dict[str, Any]:
+    """Return the final record of a test that nobody started; `status` is "infra" or "skip", `note` says why."""
+    return final_record(record_head(test, platform, attempt), status=status, note=note)
+
+
+def timestamp(moment: float) -> str:
+    """Return `moment` (seconds since 1970) as records have it, in UTC: 2026-11-20T15:04:05.123Z."""
+    text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

@@ -1,0 +1,46 @@
+"""Where results go."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class Sink(ABC):
+    """Takes what the machines of a run send. Paths are those of layout.py, below `files/`.
+
+    All methods may be called by many threads at once; two that write to the same file agree on offsets. They raise
+    SinkError (SinkFull and FileRefused among them) and nothing else. Once a method has returned, the death of this
+    process does not lose what it was given.
+    """
+
+    @abstractmethod
+    def records(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Append `lines` to the results, in order, with nothing between them; all of them or none."""
+
+    @abstractmethod
+    def write(self, path: str, offset: int, data: bytes) -> None:
+        """Write `data` at `offset` bytes from the beginning of a file, which is made where it does not exist."""
+
+    def output(self, path: str, offset: int, data: bytes) -> None:
+        """Write stdout and stderr of a test or a phase: `write()`, unless overridden by who shows it live."""
+        self.write(path, offset, data)
+
+    @abstractmethod
+    def link(self, existing: str, path: str) -> None:
+        """Give the file `existing` the further name `path`. Raises FileRefused where that is taken."""
+
+    @abstractmethod
+    def length(self, path: str) -> int | None:
+        """Return how many bytes a file has, None where it does not exist."""
+
+    @abstractmethod
+    def cut(self, path: str, length: int) -> None:
+        """Keep only the first `length` bytes of a file."""
+
+    @abstractmethod
+    def remove(self, path: str) -> None:
+        """Remove a file that belongs to no result after all."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Make everything safe on disk; nothing may follow. A second time nothing happens."""
