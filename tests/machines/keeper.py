@@ -54,7 +54,7 @@ class Keeper:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=held,
-            start_new_session=True,  # a Ctrl-C at the terminal is for the tests, the machines end after them
+            start_new_session=True,  # a Ctrl-C at the terminal is for the tests alone
         )
         try:
             self._await_answer()

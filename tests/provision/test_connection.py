@@ -109,6 +109,7 @@ def test_who_reads_no_more_is_lost_for_a_sender(connection: Connection) -> None:
         assert receive_all(channel) == b""
         with pytest.raises(ConnectionLost):
             channel.send(bytes(20 * MEGABYTE), PATIENCE)
+    assert connection.run("true", stdin=bytes(MEGABYTE)).exit_code == 0
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["channel", "connection"])
@@ -193,7 +194,7 @@ def test_files_go_both_ways(connection: Connection, tmp_path: Path, size: int) -
 
 def test_files_that_cannot_be_copied(connection: Connection, tmp_path: Path) -> None:
     source = tmp_path / "source"
-    source.write_text("text")
+    source.write_bytes(bytes(20 * MEGABYTE))
     with pytest.raises(
         ProvisionError, match=r"cannot write /nowhere/at all: .*nonexistent|No such"
     ):

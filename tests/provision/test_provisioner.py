@@ -1,5 +1,6 @@
 """What every provisioner keeps, and the pool of hosts."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from atex_provision import (
 
 from tests.machines import LightHost, Sshd
 from tests.provision.conftest import host_of
-from tests.provision.waits import Background
+from tests.provision.waits import PATIENCE, Background
 
 Factory = Callable[[], Provisioner]
 
@@ -208,16 +209,19 @@ def test_abort_ends_a_connect_into_a_black_hole(light_host: LightHost, end: str)
 def test_abort_in_the_moment_before_the_connect(sshd: Sshd) -> None:
     """close() comes before connect(), which cannot know of it: abort() goes on until it does."""
     aborted: list[Background[None]] = []
+    closed = threading.Event()
 
     class Late(SshConnection):
         def connect(self) -> None:
             if not aborted:
                 aborted.append(Background(provisioner.abort))
-                while not provisioner._over.is_set():  # type: ignore[attr-defined]
-                    time.sleep(0.001)
-                time.sleep(0.05)  # its first close() falls into this gap, or the test tests less
+                assert closed.wait(PATIENCE)
             super().connect()
             self.run("sleep 1000")
+
+        def close(self) -> None:
+            super().close()
+            closed.set()
 
     pool = HostPool([host_of(sshd)], connection=Late)
     provisioner = pool.provisioner()

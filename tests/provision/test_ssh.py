@@ -325,12 +325,12 @@ def test_a_killed_connection_wakes_who_waits(sshd: Sshd, connect: Connect, call:
 
 def test_a_cut_link_is_noticed(light_host: LightHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the kernel, whose patience is shortened here."""
-    monkeypatch.setattr("atex_provision.ssh.dial.SILENCE", 300)
+    monkeypatch.setattr("atex_provision.ssh.reach.SILENCE", 300)
     host = Host(address=light_host.address, user="root", identity=str(light_host.identity))
     with SshConnection(host) as connection, connection.open("cat") as channel:
         light_host.cut()
         channel.send(b"into the void")
-        with pytest.raises(ConnectionLost, match="timed out"):
+        with pytest.raises(ConnectionLost, match="the connection was lost: its other end is gone"):
             channel.receive(1, PATIENCE)
 
 

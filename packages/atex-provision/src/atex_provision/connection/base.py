@@ -1,5 +1,6 @@
 """The contract of a connection to one machine, and what can be built from that contract alone."""
 
+import contextlib
 import os
 import shlex
 import tempfile
@@ -11,7 +12,7 @@ from typing import Self
 
 import msgspec
 
-from atex_provision.errors import ProvisionError
+from atex_provision.errors import ConnectionLost, ProvisionError
 
 RUN_OUTPUT = 16 << 20  # bytes that run() takes from a command at most: the machine is not trusted
 STDERR_TAIL = 64 << 10  # bytes of stderr that a channel keeps
@@ -32,9 +33,10 @@ class Completed(msgspec.Struct, frozen=True, kw_only=True):
 class Channel(ABC):
     """The two ends of a running command: its stdin, stdout and stderr.
 
-    Threads: one may receive() while another one sends; any thread may call the rest, close() above
-    all. stderr is drained all the time, so it can never wedge stdout. When the connection is lost
-    or somebody closes the channel, every call that waits ends at once with ConnectionLost.
+    Threads: one may receive() while another one sends and closes stdin; any may call the rest,
+    close() above all. stderr is drained all the time, so it can never wedge stdout. When the
+    connection is lost or somebody closes the channel, every call that waits ends at once with
+    ConnectionLost.
     """
 
     @abstractmethod
@@ -70,8 +72,9 @@ class Channel(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Ends the channel. Total; may be repeated. Calls that wait in other threads raise
-        ConnectionLost.
+        """Ends the channel; a command that still runs is killed if it is a process of ours.
+
+        Total; may be repeated. Calls that wait in other threads raise ConnectionLost.
         """
 
     def __enter__(self) -> Self:
@@ -100,21 +103,18 @@ class Connection(ABC):
     def connect(self) -> None:
         """Connects, unless it is connected; after a loss it makes a new connection.
 
-        Raises CannotConnect or one of its subclasses; close() in another thread makes it do so at
-        once.
+        Raises CannotConnect or one of its subclasses, at once if another thread calls close().
         """
 
     @abstractmethod
     def open(self, command: str) -> Channel:
-        """Starts `command` by the login user's shell. Raises ConnectionLost, also when never
+        """Starts `command` in the login user's shell. Raises ConnectionLost, or if not
         connected.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Closes the connection and all its channels. Total; may be repeated; connect() may
-        follow.
-        """
+        """Closes the connection with its channels. Total; may be repeated; connect() may follow."""
 
     def run(self, command: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Completed:
         """Runs a short command to its end and returns how it ended, whatever its exit code.
@@ -136,7 +136,7 @@ class Connection(ABC):
         def rest() -> float:
             return max(0.0, deadline - time.monotonic())
 
-        if stdin:
+        with contextlib.suppress(ConnectionLost):  # a command need not read; a loss shows below
             channel.send(stdin, rest())
         channel.close_stdin()
         stdout = bytearray()
@@ -150,11 +150,10 @@ class Connection(ABC):
         return Completed(exit_code=exit_code, stdout=bytes(stdout), stderr=channel.stderr_tail())
 
     def upload(self, source: Path, target: str) -> None:
-        """Copies a file to the machine, with its permissions; `target` is the old file or the whole
-        new one.
+        """Copies a file, with its permissions, to the machine; never leaves half a `target`.
 
         Raises OSError for `source`, ProvisionError for `target` (with the machine's words),
-        ConnectionLost.
+        TimeoutError when nothing moves for a minute, ConnectionLost.
         """
         with source.open("rb") as file:
             status = os.fstat(file.fileno())
@@ -167,17 +166,18 @@ class Connection(ABC):
             words = [script, "sh", part, target, str(status.st_size), f"{status.st_mode & 0o777:o}"]
             with self.open(f"sh -c {shlex.join(words)}") as channel:
                 left = status.st_size
-                while left and (chunk := file.read(min(CHUNK, left))):
-                    channel.send(chunk, TRANSFER_STALL)
-                    left -= len(chunk)
+                with contextlib.suppress(ConnectionLost):  # it may have failed; wait() tells
+                    while left and (chunk := file.read(min(CHUNK, left))):
+                        channel.send(chunk, TRANSFER_STALL)
+                        left -= len(chunk)
                 channel.close_stdin()
                 self._expect_success(channel, f"cannot write {target}")
 
     def download(self, source: str, target: Path) -> None:
-        """Copies a file from the machine; `target` is the old file or the whole new one.
+        """Copies a file from the machine; never leaves half a `target`.
 
         Raises OSError for `target`, ProvisionError for `source` (with the machine's words),
-        ConnectionLost.
+        TimeoutError when nothing moves for a minute, ConnectionLost.
         """
         descriptor, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:

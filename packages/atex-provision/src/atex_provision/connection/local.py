@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, cast
 
 from atex_provision.connection.base import CHUNK, STDERR_TAIL, Channel, Connection
 from atex_provision.errors import ConnectionLost, ProvisionError
@@ -98,9 +98,14 @@ class LocalChannel(Channel):
             deadline = _deadline(timeout)
             while True:
                 try:
-                    return os.read(self._stdout.fileno(), size)
+                    data = os.read(self._stdout.fileno(), size)
                 except BlockingIOError:
                     self._await(deadline, self._stdout, select.POLLIN)
+                    continue
+                if not data:
+                    with self._lock:
+                        self._check_open()  # or this is the end that close() has made
+                return data
 
     def send(self, data: bytes, timeout: float | None = None) -> None:
         with self._in_use():
@@ -141,23 +146,27 @@ class LocalChannel(Channel):
             if self._closed:
                 return
             self._closed = True
+            os.eventfd_write(self._wake, 1)
             unused = self._users == 0
             if self._process.poll() is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
-        os.eventfd_write(self._wake, 1)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(KILL_TIME)
         if unused:
             self._close_descriptors()
         self._on_close(self)
 
+    def _check_open(self) -> None:
+        """To be called with the lock."""
+        if self._closed:
+            raise ConnectionLost("local: the channel is closed")
+
     @contextmanager
     def _in_use(self) -> Iterator[None]:
         """Keeps the descriptors open meanwhile. Raises ConnectionLost if the channel is closed."""
         with self._lock:
-            if self._closed:
-                raise ConnectionLost("local: the channel is closed")
+            self._check_open()
             self._users += 1
         try:
             yield
@@ -208,7 +217,9 @@ class LocalChannel(Channel):
 
     def _exit_code(self) -> int | None:
         with self._lock:
-            return self._process.poll()
+            code = self._process.poll()
+            self._check_open()  # or this is the end that close() has made
+            return code
 
     def _close_descriptors(self) -> None:
         for pipe in (self._stdin, self._stdout, self._stderr):
@@ -227,12 +238,12 @@ def _spawn(command: str) -> tuple[subprocess.Popen[bytes], tuple[IO[bytes], IO[b
         cwd=home if os.path.isdir(home) else "/",
         start_new_session=True,
     )
-    if process.stdin is None or process.stdout is None or process.stderr is None:
-        raise OSError("no pipes")  # cannot be, but the type says so
-    pipes = (process.stdin, process.stdout, process.stderr)
-    for pipe in pipes:
+    stdin, stdout, stderr = (
+        cast("IO[bytes]", pipe) for pipe in (process.stdin, process.stdout, process.stderr)
+    )
+    for pipe in (stdin, stdout, stderr):
         os.set_blocking(pipe.fileno(), False)
-    return process, pipes
+    return process, (stdin, stdout, stderr)
 
 
 def _deadline(timeout: float | None) -> float | None:

@@ -1,8 +1,7 @@
 """Machines that run an ssh server.
 
-Guarantees: one thread per connection, and none when close() has returned. A channel that fails in
-any way takes its connection with it: paramiko may stall after an error, with `is_active()` still
-true.
+Guarantees: one thread per connection, and none when close() has returned. A channel that fails
+takes its connection with it: paramiko may stall after an error, with `is_active()` still true.
 
 `SshConnection._lock` guards `_transport` and `_dial`, and is never held while anything waits.
 """
@@ -17,8 +16,14 @@ from atex_provision.connection.base import Channel, Connection
 from atex_provision.errors import CannotConnect, ConnectionLost
 from atex_provision.host import Host
 from atex_provision.ssh.config import find_target
-from atex_provision.ssh.dial import Dial, close_transport
-from atex_provision.ssh.transport import PACKET, BoundedTransport, StderrTail, open_window
+from atex_provision.ssh.dial import Dial
+from atex_provision.ssh.transport import (
+    PACKET,
+    BoundedTransport,
+    StderrTail,
+    close_transport,
+    open_window,
+)
 
 CONNECT_TIME = 30.0  # seconds
 
@@ -31,9 +36,7 @@ if _logger.level == logging.NOTSET:
 
 
 class SshConnection(Connection):
-    """A connection to `host` by ssh, as ~/.ssh/config, the ssh agent and the known host keys have
-    it.
-    """
+    """Reaches `host` by ssh, with what ~/.ssh/config, the ssh agent and known_hosts say of it."""
 
     def __init__(self, host: Host, *, timeout: float = CONNECT_TIME) -> None:
         """`timeout`: seconds for each step of connecting (look-up, TCP, handshake, login)."""
@@ -45,23 +48,21 @@ class SshConnection(Connection):
         self._dial: Dial | None = None
 
     def connect(self) -> None:
+        with self._lock:
+            transport = self._transport
+        if transport is not None:
+            if transport.is_active():
+                return
+            close_transport(transport)
         dial = Dial(find_target(self._host), self._timeout)
         with self._lock:
-            old = self._transport
-            if old is not None and old.is_active():
-                return
             self._dial, self._transport = dial, None
-        if old is not None:
-            close_transport(old)
-        transport = None
-        try:
-            transport = dial.connect()
-        finally:
-            with self._lock:
-                self._dial = None
-                if transport is not None and not dial.cancelled:
-                    self._transport, transport = transport, None
-        if transport is not None:  # close() came after the last look
+        transport = dial.connect()
+        with self._lock:
+            closed = self._dial is not dial
+            if not closed:
+                self._dial, self._transport = None, transport
+        if closed:  # after the last look of the dial
             close_transport(transport)
             raise CannotConnect(f"{self.name}: the connection was closed while it was being made")
 
@@ -77,7 +78,7 @@ class SshConnection(Connection):
 
     def close(self) -> None:
         with self._lock:
-            dial = self._dial
+            dial, self._dial = self._dial, None
             transport, self._transport = self._transport, None
         if dial is not None:
             dial.cancel()
@@ -160,6 +161,8 @@ class SshChannel(Channel):
     def _lost(self, error: Exception | None = None) -> ConnectionLost:
         if self._closed:
             return ConnectionLost(f"{self._name}: the channel was closed")
+        if self._channel.closed and self._transport.is_active():
+            return ConnectionLost(f"{self._name}: the command has ended, or could not be started")
         return _lost(self._name, self._transport, error)
 
 
@@ -168,6 +171,6 @@ _FAILURES = (paramiko.SSHException, EOFError, OSError)
 
 def _lost(name: str, transport: BoundedTransport, error: Exception | None) -> ConnectionLost:
     """Closes the connection, and says why it is of no use any more."""
-    reason = error or transport.get_exception()
+    reason = str(error or transport.get_exception() or "")
     close_transport(transport)
-    return ConnectionLost(f"{name}: the connection was lost: {reason or 'the server ended it'}")
+    return ConnectionLost(f"{name}: the connection was lost: {reason or 'its other end is gone'}")

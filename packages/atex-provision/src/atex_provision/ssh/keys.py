@@ -7,7 +7,7 @@ a few tries (MaxAuthTries, 6), so nothing is offered twice.
 
 import base64
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,14 @@ from atex_provision.ssh.config import Target
 
 DEFAULT_FILES = ("id_ed25519", "id_ecdsa", "id_rsa")
 
+_UNUSABLE = (
+    OSError,
+    ValueError,
+    paramiko.SSHException,
+    UnsupportedAlgorithm,
+    UnknownKeyType,
+)
+
 
 class Identity(msgspec.Struct, frozen=True):
     """A private key, or something that signs with one."""
@@ -30,9 +38,7 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Identities:
-    """The identities for one login. A context manager, because it may hold a connection to the ssh
-    agent.
-    """
+    """The identities for one login. A context manager: it may be connected to the ssh agent."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -59,52 +65,48 @@ class Identities:
         if self._target.identity is not None:
             yield self._named(self._target.identity)
             return
-        for path in self._target.identity_files:
-            yield from self._from_file(path)
+        yield from self._from_files(self._target.identity_files)
         if not self._target.identities_only:
             yield from self._from_agent()
         if not self._target.identity_files:
-            for name in DEFAULT_FILES:
-                yield from self._from_file(Path.home() / ".ssh" / name)
+            folder = Path.home() / ".ssh"
+            yield from self._from_files(folder / name for name in DEFAULT_FILES)
 
     def _named(self, path: Path) -> Identity:
         """The key that the caller named. Raises BadConfiguration: no other one will be tried."""
-        for identity in self._from_file(path):
+        for identity in self._from_files([path]):
             return identity
         raise BadConfiguration(f"cannot log in with {', '.join(self.unusable)}")
 
-    def _from_file(self, path: Path) -> Iterator[Identity]:
+    def _from_files(self, paths: Iterable[Path]) -> Iterator[Identity]:
+        for path in paths:
+            identity = self._from_file(path)
+            if identity is not None:
+                yield identity
+
+    def _from_file(self, path: Path) -> Identity | None:
         """The key in this file; for an encrypted one, its twin in the agent."""
         try:
-            yield Identity(str(path), paramiko.PKey.from_path(path))
+            return Identity(str(path), paramiko.PKey.from_path(path))
         except FileNotFoundError:
             if path.name not in DEFAULT_FILES:
                 self.unusable.append(f"{path} (there is no such file)")
-        except (
-            TypeError,
-            paramiko.PasswordRequiredException,
-        ):  # TypeError is how cryptography says it
+        except (TypeError, paramiko.PasswordRequiredException):  # cryptography says TypeError
             twin = self._agent_twin(path.with_name(f"{path.name}.pub"))
             if twin is not None:
-                yield twin
-            else:
-                self.unusable.append(f"{path} (encrypted; let ssh-add load it into the ssh agent)")
-        except (
-            OSError,
-            ValueError,
-            paramiko.SSHException,
-            UnsupportedAlgorithm,
-            UnknownKeyType,
-        ) as error:
+                return twin
+            self.unusable.append(f"{path} (encrypted; let ssh-add load it into the ssh agent)")
+        except _UNUSABLE as error:
             self.unusable.append(f"{path} ({error})")
+        return None
 
     def _agent_twin(self, public: Path) -> Identity | None:
+        """The agent's key with this public half."""
         with contextlib.suppress(OSError, ValueError, IndexError):
             blob = base64.b64decode(public.read_text().split()[1])
-            return next(
-                (identity for identity in self._from_agent() if identity.key.asbytes() == blob),
-                None,
-            )
+            for identity in self._from_agent():
+                if identity.key.asbytes() == blob:
+                    return identity
         return None
 
     def _from_agent(self) -> Iterator[Identity]:

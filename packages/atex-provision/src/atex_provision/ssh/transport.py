@@ -15,10 +15,11 @@ What is different, each found by running it against a real sshd:
 Guarantee: one thread per connection, paramiko's. `_postponed` belongs to that thread alone.
 """
 
+import contextlib
 import signal
 import threading
 import time
-from socket import socket
+from socket import SHUT_RDWR, socket
 from typing import Any, ClassVar
 
 import paramiko
@@ -36,6 +37,7 @@ WINDOW = 4 << 20  # bytes that a channel may have in flight, and so what it may 
 LARGEST_PACKET = 256 << 10  # bytes; the SSH protocol asks for 35000 at least (RFC 4253, 6.1)
 PACKET = 32 << 10  # bytes of data in one; what OpenSSH uses
 OPEN_TIME = 30.0  # seconds for the server to open a channel
+CLOSE_TIME = 30.0  # seconds; a thread that does not end by then is left alone
 
 
 class BoundedPacketizer(Packetizer):
@@ -118,7 +120,7 @@ def _handle_request(channel: paramiko.Channel, message: paramiko.Message) -> Non
 class BoundedTransport(paramiko.Transport):
     """A paramiko.Transport with the differences that this module describes."""
 
-    # The stubs know only what is public; these are paramiko's seams since 3.4, and tests hold each
+    # The stubs know only what is public; these are paramiko's seams since 3.5, and tests hold each
     # of them.
     _channel_handler_table: ClassVar[dict[int, Any]] = {
         **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
@@ -164,3 +166,17 @@ class BoundedTransport(paramiko.Transport):
         postponed, self._postponed = self._postponed, []
         for message in postponed:
             self._send_user_message(message)
+
+
+def close_transport(transport: paramiko.Transport) -> None:
+    """Closes a connection and ends its thread. Total; any thread.
+
+    The socket is shut down first: that wakes the thread, which then tells all who wait. After
+    Transport.close() alone it would stay in its recv() until that times out.
+    """
+    with contextlib.suppress(OSError):
+        transport.sock.shutdown(SHUT_RDWR)
+    if transport.is_alive():
+        transport.join(CLOSE_TIME)
+    transport.close()
+    transport.sock.close()
