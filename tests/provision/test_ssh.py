@@ -24,7 +24,7 @@ from atex_provision import (
     UnknownHost,
 )
 
-from tests.machines import LightHost, Sshd
+from tests.machines import LightHost, Sshd, sshd_missing
 from tests.provision.conftest import Connect, host_of
 from tests.provision.waits import PATIENCE, Background
 
@@ -221,6 +221,17 @@ def test_refused(sshd: Sshd) -> None:
         ConnectionRefused, match=f"{where(sshd)}: connection refused; is sshd running"
     ):
         SshConnection(host_of(sshd)).connect()
+
+
+def test_a_name_is_looked_up_and_each_of_its_addresses_tried() -> None:
+    if reason := sshd_missing():
+        pytest.skip(reason)
+    with Sshd(address="127.0.0.1") as server:  # localhost may be ::1 first, where nobody listens
+        host = Host(
+            address="localhost", port=server.port, user=server.user, identity=str(server.identity)
+        )
+        with SshConnection(host) as connection:
+            assert connection.run("true").exit_code == 0
 
 
 def test_no_such_host() -> None:

@@ -6,7 +6,7 @@ import os
 import paramiko
 import pytest
 from atex_provision import SshConnection
-from atex_provision.ssh.transport import LARGEST_PACKET, BoundedPacketizer
+from atex_provision.ssh.transport import LARGEST_PACKET, BoundedPacketizer, BoundedTransport
 
 from tests.machines import Sshd
 from tests.provision.conftest import Connect
@@ -24,6 +24,14 @@ def test_keys_are_exchanged_again_under_load(
     Without the postponed messages of BoundedTransport this hangs within seconds.
     """
     monkeypatch.setattr(BoundedPacketizer, "REKEY_BYTES", 256 << 10)
+    exchanges = []
+    parse_newkeys = BoundedTransport._parse_newkeys
+
+    def count(transport: BoundedTransport, message: paramiko.Message) -> None:
+        exchanges.append(message)
+        parse_newkeys(transport, message)
+
+    monkeypatch.setattr(BoundedTransport, "_parse_newkeys", count)
     connection = connect(sshd)
     data = os.urandom(8 * MEGABYTE)
 
@@ -48,6 +56,7 @@ def test_keys_are_exchanged_again_under_load(
     echoing = Background(echo)
     come_and_go(connection)
     assert echoing.result(3 * PATIENCE) == hashlib.sha256(data).digest()
+    assert len(exchanges) > 10
 
 
 def test_an_oversized_packet_is_refused() -> None:
