@@ -179,7 +179,7 @@ def test_a_rejected_login(one_test: Atex, sshd: Sshd) -> None:
 
 def inside(host: LightHost, script: str) -> None:
     """Run a script in the namespaces of a host, as its root."""
-    subprocess.run(["nsenter", "-a", "-t", str(host.init), "sh", "-ec", script], check=True)
+    subprocess.run(["nsenter", "-a", "-r", "-t", str(host.init), "sh", "-ec", script], check=True)
 
 
 def test_a_machine_without_python(one_test: Atex, light_host: LightHost) -> None:
