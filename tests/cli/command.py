@@ -35,6 +35,7 @@ class Atex:
         self.environment = dict(environment)
         self.tree = folder / "tree"
         self.results = folder / "run"
+        self._started: list[subprocess.Popen[str]] = []
         self.write(".fmf/version", "1\n")
 
     def write(self, name: str, text: str) -> Path:
@@ -45,8 +46,8 @@ class Atex:
         return path
 
     def start(self, *arguments: object) -> "subprocess.Popen[str]":
-        """Start `atex`; the caller ends it."""
-        return subprocess.Popen(
+        """Start `atex`; it is killed with the test, if it has not ended by then."""
+        process = subprocess.Popen(
             [ATEX, *map(str, arguments)],
             cwd=self.folder,
             env=self.environment,
@@ -55,6 +56,14 @@ class Atex:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._started.append(process)
+        return process
+
+    def kill(self) -> None:
+        """Kill what was started and has not ended."""
+        for process in self._started:
+            with process:
+                process.kill()
 
     def __call__(self, *arguments: object) -> Ended:
         """Call `atex` and wait for its end."""
@@ -65,7 +74,7 @@ class Atex:
         return self("run", self.tree, "--output", self.results, *arguments)
 
     def start_run(self, *arguments: object) -> "subprocess.Popen[str]":
-        """Start `atex run` on the tree; the caller ends it."""
+        """Start `atex run` on the tree."""
         return self.start("run", self.tree, "--output", self.results, *arguments)
 
     def finals(self) -> dict[str, dict[str, Any]]:
@@ -78,13 +87,14 @@ class Atex:
 
 def end(process: "subprocess.Popen[str]") -> Ended:
     """Wait for the end of `atex`."""
-    with process:
-        try:
-            out, err = process.communicate(timeout=LIMIT)
-        except BaseException:
-            process.kill()
-            raise
+    out, err = process.communicate(timeout=LIMIT)
     return Ended(process.returncode, out, err)
+
+
+def await_line(process: "subprocess.Popen[str]", word: str) -> None:
+    """Read what `atex` says on stderr until a line has this word."""
+    assert process.stderr is not None
+    assert any(word in line for line in process.stderr), f"it never said {word!r}"
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:

@@ -19,8 +19,10 @@ from atex_provision import LocalProvisioner
 
 from tests.orchestrator.provisioners import Refusing, Watched
 
+NO_PLAN = Plan()
 
-def suite_of(tmp_path: Path, *scripts: str, plan: Plan = Plan()) -> Suite:
+
+def suite_of(tmp_path: Path, *scripts: str, plan: Plan = NO_PLAN) -> Suite:
     tree = tmp_path / "tree"
     tree.mkdir(exist_ok=True)
     tests = tuple(Test(name=f"/t{n}", test=text) for n, text in enumerate(scripts, start=1))

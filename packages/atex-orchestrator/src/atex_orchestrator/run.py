@@ -14,8 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import msgspec
-from atex_executor import FolderSink, SinkError
-from atex_executor.records import unstarted_record
+from atex_executor import FolderSink, SinkError, unstarted_record
 from atex_fmf import Suite, Test
 from atex_provision import Provisioner
 
@@ -296,6 +295,7 @@ class PoolRun:
 
     def _tell(self, event: Event) -> None:
         """Write an event down and hand it on; what goes wrong there is not raised, but stops the run."""
+        _log.debug("%s", event)
         try:
             self._folder.append(event)
         except OSError as error:

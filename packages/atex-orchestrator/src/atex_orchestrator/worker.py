@@ -177,6 +177,7 @@ class Worker:
     def _serve(self) -> None:
         machine = self._hold_provisioner(self._factory()).reserve()
         name = self.machine = self._unique(machine.name)
+        _log.info("%s is reserved for platform %s: %s", name, self.platform, machine.facts)
         self._emit(MachineReserved(worker=self.number, platform=self.platform, machine=name))
         executor = self._hold_executor(self._new_executor(machine, name))
         self._during = "start"
@@ -184,6 +185,7 @@ class Worker:
         self._during = "prepare"
         executor.prepare(self._sink)
         self._during = "test"
+        _log.info("%s is ready", name)
         self._emit(MachineReady(worker=self.number, platform=self.platform, machine=name))
         while order := self._orders.get():
             self._run_test(executor, name, order)
@@ -238,13 +240,14 @@ class Worker:
             left = executor.left
         if provisioner is not None:
             provisioner.release()
+            _log.info("%s is released", self.machine or "the reservation")
         return left
 
     def _failed(self, error: Exception | str) -> None:
         """Say that the machine failed, unless it did not get far because it was stopped."""
         with self._lock:
             stopped = self._stopped
-        _log.info("worker %d: %s failed: %s", self.number, self._during, error)
+        _log.info("%s failed: %s", self._during, error)
         if stopped and self._during in (*BEFORE_PREPARE, "prepare"):
             return
         self._emit(
