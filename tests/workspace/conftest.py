@@ -16,7 +16,7 @@ def inner_pytest(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("CI", raising=False)
 
     def run(source: str, *arguments: str, plugins: list[str]) -> pytest.RunResult:
-        pytester.makeini(f"[pytest]\npythonpath = {ROOT}\nfilterwarnings = error\n")
+        pytester.makeini(f"[pytest]\npythonpath = '{ROOT}'\nfilterwarnings = error\n")
         pytester.makeconftest(f"pytest_plugins = {plugins}")
         pytester.makepyfile(test_inner=source)
         return pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments, timeout=60)
