@@ -12,7 +12,7 @@ from atex_executor.errors import (
     UnsupportedPhase,
     UploadFailed,
 )
-from atex_executor.executor import Executor, RunOutcome
+from atex_executor.executor import Executor, RunOutcome, check_plan
 from atex_executor.folder import FolderSink
 from atex_executor.records import unstarted_record
 from atex_executor.sink import Sink
@@ -34,5 +34,6 @@ __all__ = [
     "SinkFull",
     "UnsupportedPhase",
     "UploadFailed",
+    "check_plan",
     "unstarted_record",
 ]

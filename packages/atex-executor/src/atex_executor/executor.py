@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
-from atex_fmf import Phase, Suite, Test
+from atex_fmf import Phase, Plan, Suite, Test
 from atex_provision import Connection
 from atex_sut_agent import unpack_command
 from atex_sut_agent.protocol import Start
@@ -80,7 +80,8 @@ class Executor:
         and the work folder there, instead of those that the agent finds.
         """
         self._connection = connection
-        self._suite = suite
+        self.suite = suite
+        """What it runs."""
         self._platform = platform
         self._machine = machine
         self._variables = {**environment, **secrets}
@@ -117,18 +118,23 @@ class Executor:
         with self._lock:
             return self._left
 
+    @property
+    def session(self) -> str:
+        """The name of the agent's session: 32 hexadecimal digits, by which it can be attached to."""
+        return self._session.id
+
     def start(self) -> None:
         """Connect, start the agent, bring the tree. What was begun is taken back where that fails.
 
         Raises UnsupportedPhase before anything is done, AgentUnavailable, UploadFailed, MachineLost, ProvisionError,
         and ExecutorError when cancelled.
         """
-        _refuse_unsupported((*self._suite.plan.prepare, *self._suite.plan.finish))
+        check_plan(self.suite.plan)
         self._warn_of_requirements()
         try:
             self._check_cancelled(starting=True)
             hello = self._session.start()
-            upload(self._connection, unpack_command(hello), Path(self._suite.root))
+            upload(self._connection, unpack_command(hello), Path(self.suite.root))
             self._check_cancelled(starting=False)
             self._tree = tree_folder(hello)
         except BaseException as error:
@@ -142,7 +148,7 @@ class Executor:
 
         Raises PhaseFailed for the first script that fails or is cancelled, MachineLost, SinkError.
         """
-        for phase in self._suite.plan.prepare:
+        for phase in self.suite.plan.prepare:
             self._run_phase("prepare", phase, sink, deadline=None)
 
     def run(self, test: Test, sink: Sink, *, attempt: int = 1) -> RunOutcome:
@@ -182,7 +188,7 @@ class Executor:
         self._session.allow()
         deadline = time.monotonic() + limit
         failure = None
-        for phase in self._suite.plan.finish:
+        for phase in self.suite.plan.finish:
             try:
                 self._run_phase("finish", phase, sink, deadline=deadline)
             except PhaseFailed as error:
@@ -223,7 +229,7 @@ class Executor:
                 raise ExecutorError(f"{self._machine}: {self._cancelled}")
 
     def _warn_of_requirements(self) -> None:
-        needy = [test.name for test in self._suite.tests if test.require]
+        needy = [test.name for test in self.suite.tests if test.require]
         if needy:
             _log.warning(
                 "%s: packages that tests require are not installed yet by this version: %d tests, %s among them",
@@ -239,7 +245,7 @@ class Executor:
         return Start(
             script=f"{strict}{test.test}\n",
             folder=f"{self._tree}{test.path}".rstrip("/"),
-            environment=test_environment(test, self._suite.plan, self._variables, self._tree),
+            environment=test_environment(test, self.suite.plan, self._variables, self._tree),
             limit=test.duration,
             grace=self._grace,
             test=test.name,
@@ -271,7 +277,7 @@ class Executor:
     def _run_phase(self, step: str, phase: Phase, sink: Sink, deadline: float | None) -> None:
         path = layout.phase_file(self._platform, step, self._machine, phase.name)
         output = OutputFile(sink, path)
-        environment = phase_environment(self._suite.plan, self._variables, self._tree)
+        environment = phase_environment(self.suite.plan, self._variables, self._tree)
         for script in phase.script:
             limit = PHASE_LIMIT if deadline is None else deadline - time.monotonic()
             if limit <= 0:
@@ -302,9 +308,10 @@ class Executor:
             )
 
 
-def _refuse_unsupported(phases: tuple[Phase, ...]) -> None:
-    for phase in phases:
+def check_plan(plan: Plan) -> None:
+    """Raise UnsupportedPhase where `plan` asks for what an Executor can not do; before a machine is asked for, say."""
+    for phase in (*plan.prepare, *plan.finish):
         if phase.how != "shell":
             raise UnsupportedPhase(
-                f"phase {phase.name!r}: `how: {phase.how}` is not supported, only `how: shell` is"
+                f"{plan.name}: phase {phase.name!r}: `how: {phase.how}` is not supported yet, only `how: shell` is"
             )

@@ -97,10 +97,10 @@ class Session:
         python: str | None = None,
         work: str | None = None,
     ) -> None:
+        self.id = os.urandom(16).hex()
+        """By this name the agent can be attached to."""
         self._connection = connection
-        self._link = Link(
-            connection, os.urandom(16).hex(), self, patience=patience, python=python, work=work
-        )
+        self._link = Link(connection, self.id, self, patience=patience, python=python, work=work)
         self._changed = threading.Condition()
         self._hello: Hello | None = None
         self._number = 0  # of the last order
