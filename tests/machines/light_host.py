@@ -98,7 +98,8 @@ class LightHosts:
     def __enter__(self) -> "list[LightHost]":
         with ExitStack() as stack:
             folder = Path(tempfile.mkdtemp(prefix="atex-hosts-"))
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            # There is no machine in it, but it removes the folder, whatever happens to us.
+            stack.callback(Keeper(folder, []).close)
             generate_key(folder / "identity")
             hosts = [
                 stack.enter_context(LightHost(folder, f"sut{n}")) for n in range(1, self._count + 1)

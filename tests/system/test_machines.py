@@ -183,7 +183,7 @@ def test_nothing_is_left_of_a_killed_owner(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
     await_that(lambda: not exists(int(init)) and not exists(int(listener)))
     await_that(lambda: not Path("/sys/class/net", link).exists())
-    await_that(lambda: not list(tmp_path.glob("*/*/*")))
+    await_that(lambda: not list(tmp_path.iterdir()))
 
 
 def test_light_hosts_are_machines_of_their_own(
