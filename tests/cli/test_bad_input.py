@@ -63,6 +63,14 @@ def test_a_plan_that_is_not_there(atex: Atex) -> None:
     )
 
 
+def test_a_plan_that_is_not_supported_yet(atex: Atex) -> None:
+    atex.write(
+        "plan.fmf",
+        "discover: {how: fmf}\nexecute: {how: tmt}\nprepare: {how: install, package: [bash]}\n",
+    )
+    refused(atex, atex("run", atex.tree, "--on", "local"), "/plan", "how: install")
+
+
 def test_bad_yaml(atex: Atex) -> None:
     atex.write("t.fmf", "test: 'true'\nduration: [5m\n")
     refused(atex, atex.run("--on", "local"), "t.fmf", "line 3")

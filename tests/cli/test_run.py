@@ -19,8 +19,8 @@ def test_all_pass(atex: Atex) -> None:
     assert ended.code == 0, ended
     assert ended.err == ""
     first, second, *rest = ended.lines
-    assert re.fullmatch(r"pass  /a  \d+\.\d\d s  local", first)
-    assert re.fullmatch(r"pass  /b  \d+\.\d\d s  local", second)
+    assert re.fullmatch(r"pass  /a +\d+\.\d\d s  local", first)
+    assert re.fullmatch(r"pass  /b +\d+\.\d\d s  local", second)
     assert rest == ["", "2 tests: 2 pass", f"Results: {atex.results}"]
     names = {"run.json", "results.jsonl", "events.jsonl", "files", "log.txt"}
     assert {file.name for file in atex.results.iterdir()} == names
@@ -78,6 +78,16 @@ def test_notices_are_told_once(atex: Atex) -> None:
     ended = atex.run("--on", "local", "-c", "arch=riscv64")
     assert ended.err.count("check") == 1
     assert ended.err.startswith("atex: ")
+
+
+def test_requirements_are_not_installed_yet(atex: Atex) -> None:
+    for name in "ab":
+        atex.write(f"{name}.fmf", PASS + "require: [bash]\n")
+    ended = atex.run("--on", "local")
+    assert ended.code == 0
+    assert ended.err == (
+        "atex: 2 tests require packages, which this version does not install yet: /a, ...\n"
+    )
 
 
 def test_the_results_go_somewhere_new_by_default(atex: Atex) -> None:

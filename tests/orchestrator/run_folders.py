@@ -17,7 +17,7 @@ def write_folder(
     platform: str = "p",
 ) -> Path:
     """Write a run of `tests`, with serials from 1, on one platform."""
-    platforms = [PlatformInfo(name=platform, tree="/tree", tests=list(enumerate(tests, start=1)))]
+    platforms = [PlatformInfo(name=platform, tree="/tree", tests=dict(enumerate(tests, start=1)))]
     info = RunInfo(started="2026-11-20T15:04:05.123Z", platforms=platforms)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").write_bytes(msgspec.json.encode(info))

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from atex_fmf import Suite, Test
+from atex_fmf import Phase, Plan, Suite, Test
 from atex_orchestrator import FolderInUse, Orchestrator, SetupError, Summary
 from atex_orchestrator import run as run_module
 from atex_orchestrator.events import (
@@ -61,6 +61,13 @@ def test_what_does_not_fit_together(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_plan_that_is_not_supported(tmp_path: Path) -> None:
+    plan = Plan(name="/plan", prepare=(Phase(name="packages", how="install"),))
+    suite = Suite(root=str(tmp_path), tests=(), plan=plan)
+    with pytest.raises(SetupError, match=r"/plan: phase 'packages'.*install.*not supported"):
+        Orchestrator(tmp_path / "run").add_platform("p", suite)
+
+
 def test_a_folder_that_is_not_empty(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "mine").write_text("precious")
@@ -103,7 +110,7 @@ def test_run_json_says_what_was_asked_and_no_secret(tmp_path: Path) -> None:
     assert info.versions["atex_orchestrator"]
     [platform] = info.platforms
     assert platform.context == {"arch": ["x86_64"]}
-    assert platform.tests == [(1, "/t1"), (2, "/t2")]
+    assert platform.tests == {1: "/t1", 2: "/t2"}
     assert json.loads((tmp_path / "run" / "run.json").read_text())["pools"] == [
         {"platform": "p", "name": "2xnone", "machines": 2}
     ]

@@ -24,7 +24,7 @@ def plan(count: int) -> list[Test]:
 
 
 def ready(worker: int, platform: str = "p") -> MachineReady:
-    return MachineReady(worker=worker, platform=platform, machine=f"m{worker}")
+    return MachineReady(worker=worker, platform=platform, machine=f"m{worker}", session="0" * 32)
 
 
 def finished(worker: int, serial: int, platform: str = "p") -> TestFinished:

@@ -6,14 +6,17 @@ from atex_orchestrator.events import Event
 from atex_cli.terminal import Terminal
 
 STATUS_WIDTH = 5  # of the longest status
+MAX_WIDTH = 60  # of the column with names; longer ones shift their line
+REASON = 1000  # characters of why a machine failed
 
 
 class Progress:
     """Listens to the events of a run. Called by the run's owner thread alone."""
 
-    def __init__(self, terminal: Terminal, *, quiet: bool = False) -> None:
-        """Write to `terminal`; where `quiet`, only what went wrong."""
+    def __init__(self, terminal: Terminal, *, width: int = 0, quiet: bool = False) -> None:
+        """Write to `terminal`, names padded to `width`; where `quiet`, only what went wrong."""
         self._terminal = terminal
+        self._width = min(width, MAX_WIDTH)
         self._quiet = quiet
 
     def __call__(self, event: Event) -> None:
@@ -26,7 +29,8 @@ class Progress:
                 count = "1 test" if len(serials) == 1 else f"{len(serials)} tests"
                 self._terminal.say(f"{status} {count} of {event.platform} not started")
             case events.MachineFailed(reason=reason):
-                self._terminal.complain(f"atex: {event.during}: {self._terminal.quote(reason)}")
+                lost = f"{event.machine} is lost: " if event.during == "test" else ""
+                self._terminal.complain(f"atex: {lost}{self._terminal.quote(reason, REASON)}")
             case events.RunStopping(reason=reason, at_once=False):
                 self._terminal.complain(
                     f"atex: {reason}: tests are cancelled, machines finished (60 s at most) and given back;"
@@ -38,5 +42,6 @@ class Progress:
     def _finished(self, event: events.TestFinished) -> str:
         terminal = self._terminal
         status = terminal.status(event.status, STATUS_WIDTH)
-        line = f"{status} {terminal.quote(event.test)}  {event.seconds:.2f} s  {event.machine}"
+        name = terminal.quote(event.test).ljust(self._width)
+        line = f"{status} {name} {event.seconds:8.2f} s  {event.machine}"
         return f"{line}  ({terminal.quote(event.note)})" if event.note else line

@@ -6,8 +6,8 @@ class OrchestratorError(Exception):
 
 
 class SetupError(OrchestratorError):
-    """The run does not fit together, raised before anything is reserved: an unknown or doubled platform, or one
-    that has tests and no machines."""
+    """The run does not fit together, raised before anything is reserved: an unknown or doubled platform, one that
+    has tests and no machines, a plan that is not supported."""
 
 
 class FolderInUse(OrchestratorError):

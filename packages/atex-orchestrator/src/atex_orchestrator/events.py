@@ -72,7 +72,7 @@ class MachineReady(OfWorker, frozen=True, kw_only=True, tag="ready"):
     """Prepared: it waits for its first test."""
 
     machine: str
-    session: str | None = None  # names the agent's session, which another process may attach to
+    session: str  # names the agent's session, which another process may attach to
 
 
 class TestStarted(OfWorker, frozen=True, kw_only=True, tag="started"):

@@ -10,6 +10,7 @@ import atex_executor
 import atex_fmf
 import atex_provision
 import atex_sut_agent
+from atex_executor import UnsupportedPhase, check_plan
 from atex_fmf import Suite
 from atex_provision import Provisioner
 
@@ -67,8 +68,12 @@ class Orchestrator:
     ) -> None:
         """Run the tests of `suite` on the machines of `platform`; `context`, what they were discovered with, is noted.
 
-        Raises SetupError if the platform is there already.
+        Raises SetupError if the platform is there already, or for a plan that is not supported.
         """
+        try:
+            check_plan(suite.plan)
+        except UnsupportedPhase as error:
+            raise SetupError(str(error)) from error
         if platform in self._suites:
             raise SetupError(f"platform {platform} was added twice")
         self._suites[platform] = suite
@@ -77,7 +82,7 @@ class Orchestrator:
             context=dict(context),
             tree=suite.root,
             plan=suite.plan.name,
-            tests=[(test.serial, test.name) for test in suite.tests],
+            tests={test.serial: test.name for test in suite.tests},
         )
 
     def add_provisioner(

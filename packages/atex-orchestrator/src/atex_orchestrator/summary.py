@@ -89,7 +89,7 @@ def summarize(folder: Path) -> Summary:
         missing=tuple(
             (platform.name, serial, name)
             for platform in info.platforms
-            for serial, name in platform.tests
+            for serial, name in platform.tests.items()
             if (platform.name, serial) not in last
         ),
         troubles=troubles,

@@ -186,7 +186,14 @@ class Worker:
         executor.prepare(self._sink)
         self._during = "test"
         _log.info("%s is ready", name)
-        self._emit(MachineReady(worker=self.number, platform=self.platform, machine=name))
+        self._emit(
+            MachineReady(
+                worker=self.number,
+                platform=self.platform,
+                machine=name,
+                session=executor.session,
+            )
+        )
         while order := self._orders.get():
             self._run_test(executor, name, order)
 
@@ -216,7 +223,7 @@ class Worker:
                 serial=order.test.serial,
                 attempt=order.attempt,
                 status=outcome.status,
-                seconds=outcome.seconds,
+                seconds=round(outcome.seconds, 3),
                 note=outcome.note,
             )
         )

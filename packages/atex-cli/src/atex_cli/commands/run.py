@@ -1,10 +1,12 @@
 """`atex run`: from the command line to an orchestrator, and from its summary to an exit code."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from atex_fmf import FmfError, parse_duration
+from atex_executor import UnsupportedPhase, check_plan
+from atex_fmf import FmfError, Suite, parse_duration
 from atex_orchestrator import Orchestrator, OrchestratorError
 from atex_orchestrator.results import LOG
 from atex_provision import HostPool, LocalProvisioner, Platform, local_platform
@@ -95,9 +97,9 @@ def command(
     variables = read_environment(environment, os.environ)
     secrets = read_secrets(secret, os.environ)
     platforms = [_platform(name, context) for name in dict.fromkeys(pool.backend for pool in pools)]
-    suites = [read_suite(tree, plan, tests, platform.context) for platform in platforms]
+    suites = [_supported(read_suite(tree, plan, tests, platform.context)) for platform in platforms]
     terminal = Terminal(secrets.values())
-    for notice in dict.fromkeys(notice for suite in suites for notice in suite.notices):
+    for notice in dict.fromkeys(notice for suite in suites for notice in _notices(suite)):
         terminal.complain(f"atex: {notice}")
     folder = output or new_folder()
     invocation.log = folder / LOG
@@ -106,7 +108,7 @@ def command(
         environment=variables,
         secrets=secrets,
         grace=grace,
-        on_event=Progress(terminal, quiet=quiet),
+        on_event=Progress(terminal, width=_longest_name(suites), quiet=quiet),
     )
     for platform, suite in zip(platforms, suites, strict=True):
         orchestrator.add_platform(platform.name, suite, context=platform.context)
@@ -129,6 +131,28 @@ def _platform(name: str, context: Context) -> Platform:
     known = local_platform().context if name == "local" else {}
     chosen = {key: tuple(values) for key, values in context.items()}
     return Platform(name, {**known, **chosen})
+
+
+def _supported(suite: Suite) -> Suite:
+    try:
+        check_plan(suite.plan)
+    except UnsupportedPhase as error:
+        raise Refused(str(error)) from error
+    return suite
+
+
+def _notices(suite: Suite) -> list[str]:
+    """Return what the user should know of tests before they run."""
+    needy = [test.name for test in suite.tests if test.require]
+    if not needy:
+        return list(suite.notices)
+    count = "1 test requires" if len(needy) == 1 else f"{len(needy)} tests require"
+    notice = f"{count} packages, which this version does not install yet: {needy[0]}"
+    return [*suite.notices, notice + (", ..." if len(needy) > 1 else "")]
+
+
+def _longest_name(suites: Sequence[Suite]) -> int:
+    return max((len(test.name) for suite in suites for test in suite.tests), default=0)
 
 
 def _add_machines(orchestrator: Orchestrator, pool: PoolName) -> None:

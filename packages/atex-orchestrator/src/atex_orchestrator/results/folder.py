@@ -28,8 +28,8 @@ class PlatformInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
     context: dict[str, Any] = {}
     tree: str
     plan: str = ""
-    tests: list[tuple[int, str]] = []
-    """Serial and name of each test."""
+    tests: dict[int, str] = {}
+    """The name of each test by its serial."""
 
 
 class PoolInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
