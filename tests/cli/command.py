@@ -35,6 +35,8 @@ class Atex:
         self.environment = dict(environment)
         self.tree = folder / "tree"
         self.results = folder / "run"
+        self.prefix: list[str] = []
+        """A command that runs `atex` in some special way."""
         self._started: list[subprocess.Popen[str]] = []
         self.write(".fmf/version", "1\n")
 
@@ -48,7 +50,7 @@ class Atex:
     def start(self, *arguments: object) -> "subprocess.Popen[str]":
         """Start `atex`; it is killed with the test, if it has not ended by then."""
         process = subprocess.Popen(
-            [ATEX, *map(str, arguments)],
+            [*self.prefix, ATEX, *map(str, arguments)],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,

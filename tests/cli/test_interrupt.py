@@ -84,7 +84,7 @@ def test_a_second_ctrl_c_skips_the_waiting_but_not_the_records(atex: Atex) -> No
     process = atex.start_run("--on", "local")
     wait_for(started.exists, "the test to start")
     process.send_signal(signal.SIGINT)
-    await_line(process, "once more")
+    await_line(process, "Ctrl-C skips the waiting")
     process.send_signal(signal.SIGINT)
     ended = end(process)
     assert ended.code == 130, ended
@@ -128,11 +128,14 @@ def test_a_machine_that_can_not_be_reached_is_named(atex: Atex, light_host: Ligh
     wait_for(started.exists, "the test to start")
     light_host.cut()
     process.send_signal(signal.SIGINT)
-    await_line(process, "once more")
+    await_line(process, "Ctrl-C skips the waiting")
     process.send_signal(signal.SIGINT)
     ended = end(process)
     assert ended.code == 130, ended
-    assert atex.finals()["/a"]["status"] == "infra"
+    record = atex.finals()["/a"]
+    assert record["status"] == "infra"
+    assert record["note"].startswith("interrupted by Ctrl-C; ")
+    assert "may still be running there" in record["note"]
     where = f"may be left on root@{light_host.address}"
     assert where in ended.err.splitlines()[-1]
 

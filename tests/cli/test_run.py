@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from atex_orchestrator import summarize
+
 from tests.cli.command import Atex, end, wait_for
-from tests.machines import LightHost
+from tests.machines import LightHost, Sshd
 
 PASS = "test: 'true'\n"
 
@@ -200,3 +202,48 @@ def test_a_reader_that_goes_away_does_not_stop_the_run(atex: Atex) -> None:
         go.touch()
         assert process.wait(60) == 0
     wait_for(lambda: len(atex.finals()) == 2, "both records")
+
+
+def on(sshd: Sshd) -> list[object]:
+    return ["--on", f"ssh:{sshd.user}@{sshd.address}:{sshd.port}", "--identity", sshd.identity]
+
+
+def test_a_full_disk_is_nobodys_failure(atex: Atex, sshd: Sshd) -> None:
+    atex.write("a.fmf", "test: head -c 1000000 /dev/zero\n")
+    atex.write("b.fmf", PASS)
+    atex.prefix = ["prlimit", "--fsize=20000"]  # bytes that a file of atex can have
+    ended = atex.run(*on(sshd))
+    assert ended.code == 75, ended
+    assert "Traceback" not in ended.err
+    finals = atex.finals()
+    assert set(finals) == {"/a", "/b"}
+    assert finals["/a"]["status"] == "infra"
+    assert "File too large" in finals["/a"]["note"]
+
+
+def test_when_results_can_not_be_written_the_run_stops(atex: Atex, sshd: Sshd) -> None:
+    for number in range(100, 300):
+        atex.write(f"t{number}.fmf", PASS)
+    atex.prefix = ["prlimit", "--fsize=20000"]
+    ended = atex.run(*on(sshd))
+    assert ended.code == 75, ended
+    assert "Traceback" not in ended.err
+    assert "File too large" in ended.err
+    assert "without a record" in ended.out
+    results = (atex.results / "results.jsonl").read_bytes()
+    assert results.endswith(b"\n")
+    assert len(results) <= 20000
+
+
+def test_the_folder_of_a_killed_run_can_be_read(atex: Atex, sshd: Sshd) -> None:
+    atex.write("a.fmf", PASS)
+    go = atex.folder / "go"
+    atex.write("b.fmf", f"test: touch {go}; sleep 60\n")
+    process = atex.start_run(*on(sshd))
+    wait_for(go.exists, "the second test")
+    process.kill()
+    process.wait(60)
+    summary = summarize(atex.results)
+    assert summary.counts == {"pass": 1}
+    assert summary.missing == (("ssh", 2, "/b"),)
+    assert summary.info.ended is None

@@ -48,7 +48,9 @@ def _print_infra(summary: Summary, terminal: Terminal) -> None:
     for record in summary.infra:
         causes[record.machine or "not started", record.note or ""].append(record.test)
     for platform, _serial, name in summary.missing:
-        causes["no record", f"the run of platform {platform} ended before"].append(name)
+        causes["no record", f"the run ended before these of platform {platform} had one"].append(
+            name
+        )
     for (where, note), tests in causes.items():
         names = ", ".join(terminal.quote(name) for name in tests[:NAMED])
         more = f" and {len(tests) - NAMED} more" if len(tests) > NAMED else ""

@@ -33,8 +33,8 @@ class Progress:
                 self._terminal.complain(f"atex: {lost}{self._terminal.quote(reason, REASON)}")
             case events.RunStopping(reason=reason, at_once=False):
                 self._terminal.complain(
-                    f"atex: {reason}: tests are cancelled, machines finished (60 s at most) and given back;"
-                    " once more to leave at once"
+                    f"atex: {reason}; tests are cancelled, plans finished (60 s at most),"
+                    " machines given back; Ctrl-C skips the waiting"
                 )
             case events.RunStopping(at_once=True):
                 self._terminal.complain("atex: leaving at once")

@@ -309,8 +309,9 @@ class PoolRun:
 
     def _break(self, error: Exception) -> None:
         """Stop the run for something that is neither a test's nor a machine's doing."""
-        if isinstance(error, (OSError, SinkError)):
-            self._inbox.put(Abort(f"the run folder can not be written: {error}"))
+        if isinstance(error, OSError | SinkError):
+            reason = error.strerror if isinstance(error, OSError) else error
+            self._inbox.put(Abort(f"the run folder can not be written: {reason}"))
             return
         _log.error("the run broke", exc_info=error)
         self._broken = self._broken or error
