@@ -41,5 +41,6 @@ def test_what_is_ignored(grow: Grow) -> None:
 
 
 def test_nothing_ignored_nothing_said(grow: Grow) -> None:
-    root = grow({"plan.fmf": "discover: {how: fmf}", "smoke.fmf": "test: 'true'\nextra-id: 7\n"})
+    plan = "discover: {how: fmf}\nexecute: {how: tmt}\n"
+    root = grow({"plan.fmf": plan, "smoke.fmf": "test: 'true'\nextra-id: 7\n"})
     assert discover(root).notices == ()

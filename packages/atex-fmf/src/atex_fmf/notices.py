@@ -20,6 +20,8 @@ def plan_notices(plan: Node) -> list[str]:
     """A sentence for all keys of the plan that are ignored, and one for a context of its own."""
     notices = []
     ignored = [key for key in _PLAN_KEYS if plan.get(key) is not None]
+    if plan.get("execute") == {"how": "tmt"}:
+        ignored.remove("execute")  # nothing but what tmt wants to see in every plan
     if ignored:
         notices.append(f"{plan.name}: ignored keys: {', '.join(ignored)}")
     if plan.get("context") is not None:
