@@ -1,0 +1,378 @@
+"""A host for the real agent, as small as it can be: no threads, no reconnecting by itself, every frame checked.
+
+    with Agent(python) as agent:
+        host = agent.attach()
+        run = host.run("echo hello; exit 3")
+        assert (run.output, run.exited.exit_code) == (b"hello\n", 3)
+
+`Agent` is one session: what came of each run is put together in `agent.runs`, over any number of attachments, and it
+is checked that no frame is missing, none comes twice with other contents, and each lands where the last one ended.
+"""
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from atex_sut_agent import BOOT_MAGIC, agent_archive, attach_command
+from atex_sut_agent.protocol import (
+    MAGIC,
+    Acknowledge,
+    AgentMessage,
+    Alive,
+    Bye,
+    Cancel,
+    Dropped,
+    End,
+    Exited,
+    Failed,
+    FileChunk,
+    FrameReader,
+    GoingDown,
+    Hello,
+    HostMessage,
+    Noted,
+    Output,
+    Results,
+    Start,
+    Started,
+    Superseded,
+    decode_agent_message,
+    encode_host_message,
+)
+
+PATIENCE = 20.0  # seconds until a test that waits for the agent gives up
+TEST = "/the/test"  # the name that runs have
+
+_decode_lines = msgspec.json.Decoder(dict[str, Any]).decode_lines
+
+
+class Lost(Exception):
+    """The agent's stream ended."""
+
+
+class RunRecord:
+    """What the host knows of one run."""
+
+    def __init__(self) -> None:
+        self.started: Started | None = None
+        self.output = bytearray()
+        self.files: dict[tuple[str, str], bytearray] = defaultdict(bytearray)  # by (result, file)
+        self.results: list[dict[str, Any]] = []
+        self.dropped: list[Dropped] = []
+        self.notes: list[str] = []
+        self.last: Exited | Failed | None = None
+
+    @property
+    def exited(self) -> Exited:
+        """How it ended. Raises AssertionError where it has not, or was never started."""
+        assert isinstance(self.last, Exited), self.last
+        return self.last
+
+    def apply(self, message: AgentMessage, tail: bytes) -> None:
+        assert self.last is None, f"{message} behind {self.last}"
+        match message:
+            case Started():
+                self.started = message
+            case Output(offset=offset):
+                assert offset == len(self.output)
+                self.output += tail
+            case FileChunk(name=name, file=file, offset=offset):
+                assert offset == len(self.files[name, file])
+                self.files[name, file] += tail
+            case Results(first=first):
+                assert first == len(self.results) + 1
+                self.results += _decode_lines(tail)
+            case Dropped(cuts=cuts):
+                self.dropped.append(message)
+                for cut in cuts:
+                    del self.files[cut.name, cut.file][cut.length :]
+            case Noted(note=note):
+                self.notes.append(note)
+            case Exited() | Failed():
+                self.last = message
+            case other:
+                raise AssertionError(f"{other} is not of a run")
+
+
+class Agent:
+    """One session on this machine, in a work folder of its own."""
+
+    def __init__(self, python: str | None, *, work: Path | None = None) -> None:
+        # A short path: the control file's socket has to fit into 107 bytes.
+        self.work = work or Path(tempfile.mkdtemp(prefix="atex-"))
+        self.python = python
+        self.session = os.urandom(16).hex()
+        self.folder = self.work / "sessions" / self.session
+        self.order = 0
+        self.incarnation = ""
+        self.pid = 0  # of the daemon
+        self.applied = 0  # the number of the last frame of this incarnation
+        self.runs: dict[int, RunRecord] = defaultdict(RunRecord)
+        self._hosts: list[Host] = []
+
+    def attach(self, *, environment: Mapping[str, str] | None = None) -> "Host":
+        """A new attachment, after its hello."""
+        command = attach_command(
+            agent_archive(), self.session, python=self.python, work=str(self.work)
+        )
+        return self.attach_by(["sh", "-c", command], environment=environment)
+
+    def attach_by(
+        self, argv: list[str], *, environment: Mapping[str, str] | None = None, boots: bool = True
+    ) -> "Host":
+        """A new attachment by a command that starts with the boot magic (`boots`) or is the agent already."""
+        host = Host(self, argv, environment, boots=boots)
+        self._hosts.append(host)
+        host.begin()
+        return host
+
+    def end(self) -> None:
+        """End the session, over a new attachment; what it runs is killed."""
+        if self.pid and is_alive(self.pid):
+            try:
+                self.attach().end()
+            except Lost:
+                pass  # the daemon was ending just then
+        for host in self._hosts:
+            host.drop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.end()
+        finally:
+            if self.pid:
+                wait_until(lambda: not is_alive(self.pid), "the daemon's end")
+            shutil.rmtree(self.work)
+
+
+class Host:
+    """One attachment: the host's end of the bridge's stdin and stdout."""
+
+    def __init__(
+        self, agent: Agent, argv: list[str], environment: Mapping[str, str] | None, *, boots: bool
+    ) -> None:
+        self.agent = agent
+        self.hello: Hello
+        self.seen: list[AgentMessage] = []  # all, also those that are not applied again
+        self.numbers: list[int] = []  # of the frames that count, as they came
+        self.acknowledging = True
+        self._boots = boots
+        self._reader = FrameReader()
+        self._frames: list[tuple[int, bytes, bytes]] = []
+        self.bridge = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env=None if environment is None else dict(environment),
+        )
+        assert self.bridge.stdin and self.bridge.stdout and self.bridge.stderr
+        self.stdin, self.stdout, self.stderr = (
+            self.bridge.stdin,
+            self.bridge.stdout,
+            self.bridge.stderr,
+        )
+
+    # The beginning ---------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Up to the hello."""
+        if self._boots:
+            self._skip_to(BOOT_MAGIC)
+            answer = json.loads(self._skip_to(b"\n"))
+            if "error" in answer:
+                raise Lost(answer["error"])
+            if answer["need"]:
+                self.stdin.write(agent_archive().data)
+        self._skip_to(MAGIC)
+        hello = self.receive()
+        assert isinstance(hello, Hello), hello
+        self.hello = hello
+        agent = self.agent
+        assert hello.session == agent.session
+        agent.pid = hello.pid
+        if hello.incarnation != agent.incarnation:
+            agent.incarnation = hello.incarnation
+            agent.applied = 0
+
+    def _skip_to(self, magic: bytes) -> bytes:
+        seen = b""
+        while not seen.endswith(magic):
+            byte = self._read(1)
+            if not byte:
+                raise Lost(self.stderr.read().decode())
+            seen += byte
+        return seen.removesuffix(magic)
+
+    def _read(self, size: int) -> bytes:
+        if not select.select([self.stdout], [], [], PATIENCE)[0]:
+            raise AssertionError(f"nothing from the agent for {PATIENCE} s")
+        return self.stdout.read(size)
+
+    # Messages --------------------------------------------------------------------------------------------
+
+    def send(self, message: HostMessage) -> int:
+        """Send a message; return the order's number, 0 where it is none."""
+        number = 0
+        if isinstance(message, Start | Cancel | End):
+            self.agent.order += 1
+            number = self.agent.order
+        self.stdin.write(encode_host_message(message, number))
+        return number
+
+    def receive(self) -> AgentMessage:
+        """The next message; those of runs are applied. Raises Lost at the end of the stream."""
+        while not self._frames:
+            data = self._read(1 << 18)
+            if not data:
+                raise Lost("end of file")
+            self._frames += self._reader.feed(data)
+        number, head, tail = self._frames.pop(0)
+        message = decode_agent_message(head)
+        self.seen.append(message)
+        if number:
+            self.numbers.append(number)
+            self._apply(number, message, tail)
+        return message
+
+    def _apply(self, number: int, message: AgentMessage, tail: bytes) -> None:
+        agent = self.agent
+        if number <= agent.applied:
+            return
+        assert number == agent.applied + 1, f"frame {number} behind {agent.applied}"
+        assert not isinstance(message, Hello | Alive | Superseded | GoingDown | Bye)
+        agent.runs[message.run].apply(message, tail)
+        agent.applied = number
+        if self.acknowledging:
+            self.acknowledge()
+
+    def acknowledge(self) -> None:
+        """Say that all is applied."""
+        try:
+            self.send(Acknowledge(frame=self.agent.applied))
+        except BrokenPipeError:
+            pass  # it closed its end; what it had sent before can still be read
+
+    def until(self, kind: type[AgentMessage] | Callable[[], bool]) -> AgentMessage:
+        """Receive until a message of this kind comes, or until this becomes true; return the last one."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            message = self.receive()
+            if isinstance(message, kind) if isinstance(kind, type) else kind():
+                return message
+            assert time.monotonic() < deadline, f"waited for {kind} in vain: {self.seen[-10:]}"
+
+    # Runs ------------------------------------------------------------------------------------------------
+
+    def start(
+        self,
+        script: str,
+        *,
+        environment: Mapping[str, str] | None = None,
+        folder: str | None = None,
+        limit: float = 60,
+        grace: float = 60,
+    ) -> int:
+        """Order a run; return its number."""
+        return self.send(
+            Start(
+                script=script,
+                folder=folder or self.hello.folder,
+                environment=dict(environment or {}),
+                limit=limit,
+                grace=grace,
+                test=TEST,
+            )
+        )
+
+    def wait(self, run: int) -> RunRecord:
+        """Receive until `run` is over."""
+        record = self.agent.runs[run]
+        if record.last is None:
+            self.until(lambda: record.last is not None)
+        return record
+
+    def wait_for_output(self, run: int, text: bytes) -> None:
+        """Receive until the run has printed `text`."""
+        record = self.agent.runs[run]
+        if text not in record.output:
+            self.until(lambda: text in record.output)
+
+    def run(self, script: str, **options: Any) -> RunRecord:
+        """Start a run and wait for its end."""
+        return self.wait(self.start(script, **options))
+
+    # The end ---------------------------------------------------------------------------------------------
+
+    def end(self) -> Bye:
+        """End the session; return its farewell."""
+        self.send(End())
+        bye = self.until(Bye)
+        assert isinstance(bye, Bye)
+        self.drop()
+        return bye
+
+    def drop(self) -> None:
+        """Hang up: the agent sees end of file. Any number of times."""
+        for stream in (self.stdin, self.stdout, self.stderr):
+            stream.close()
+        self.bridge.wait(PATIENCE)
+
+    def kill_bridge(self) -> None:
+        """As a crash of the login does: the bridge gets no chance."""
+        self.bridge.send_signal(signal.SIGKILL)
+        self.drop()
+
+
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    """Look again and again until it is true; for what sends no event."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited for {what} in vain"
+        time.sleep(0.005)
+
+
+def write_fifo(path: Path, data: bytes) -> None:
+    """Write to who reads there; unlike a plain open, this gives up."""
+
+    def reader() -> bool:
+        nonlocal fd
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return False
+        return True
+
+    fd = -1
+    wait_until(reader, f"a reader of {path}")
+    os.write(fd, data)
+    os.close(fd)
+
+
+def is_alive(pid: int) -> bool:
+    """Is there such a process, and not a zombie?"""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

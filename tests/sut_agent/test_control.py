@@ -1,0 +1,333 @@
+"""The grammar of the control file: spec/CONTROL_FILE.md, fed in any pieces."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from atex_sut_agent.sut.control import MAX_INLINE, MAX_LINE, Door, Listener
+from atex_sut_agent.sut.results import MAX_RESULT, GrammarError
+
+TEST = "/the/test"
+
+
+class Recorder(Listener):
+    """What a door told, so that the same stream in other pieces is the same record."""
+
+    test = TEST
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+        self.free = True  # are files there for the asking?
+
+    def results(self, lines: bytes, count: int) -> None:
+        decoded = [json.loads(line) for line in lines.split(b"\n")[:-1]]
+        assert len(decoded) == count
+        assert lines.endswith(b"\n")
+        self.told += [("result", value) for value in decoded]
+
+    def claim(self, door: Door, name: str, files: list[str]) -> bool:
+        if self.free:
+            self.told.append(("claim", name, files))
+        return self.free
+
+    def file(self, name: str, file: str, data: bytes) -> None:
+        if self.told[-1][:3] == ("file", name, file):
+            data = self.told.pop()[3] + data
+        self.told.append(("file", name, file, data))
+
+    def release(self, door: Door, commit: bool) -> None:
+        self.told.append(("release", commit))
+
+    def word(self, word: str, argument: str) -> None:
+        if word == "bad":
+            raise GrammarError("bad word")
+        self.told.append(("word", word, argument))
+
+
+def told(*pieces: bytes, end: bool = True) -> list[tuple[Any, ...]]:
+    """What is told of a stream in these pieces; the last entry is the error, if there is one."""
+    recorder = Recorder()
+    door = Door(recorder)
+    try:
+        for piece in pieces:
+            door.feed(piece)
+        if end:
+            door.end()
+    except GrammarError as error:
+        recorder.told.append(("error", str(error)))
+    return recorder.told
+
+
+def error(*pieces: bytes) -> str:
+    last = told(*pieces)[-1]
+    assert last[0] == "error", last
+    return str(last[1])
+
+
+# What is allowed -------------------------------------------------------------------------------------------
+
+
+def test_words() -> None:
+    assert told(b"noop\nduration 15m\nexitcode  3 \r\nabort it is over\n") == [
+        ("word", "noop", ""),
+        ("word", "duration", "15m"),
+        ("word", "exitcode", "3"),
+        ("word", "abort", "it is over"),
+    ]
+
+
+def test_result_by_length() -> None:
+    text = b'{\n  "status": "pass"\r\n}'
+    assert told(b"result %d\n%bnoop\n" % (len(text), text)) == [
+        ("result", {"status": "pass"}),
+        ("word", "noop", ""),
+    ]
+
+
+def test_result_on_the_line() -> None:
+    assert told(b'result {"status": "pass", "new": [1, {"x": null}]}\n') == [
+        ("result", {"status": "pass", "new": [1, {"x": None}]})
+    ]
+
+
+def test_results_keep_their_order_among_others() -> None:
+    stream = (
+        b'result {"n":1}\nresult {"n":2, "partial":false}\nnoop\nresult {"n":3}\nresult {"n":4} \n'
+    )
+    assert [entry[1] for entry in told(stream)] == [
+        {"n": 1},
+        {"n": 2, "partial": False},
+        "noop",
+        {"n": 3},
+        {"n": 4},
+    ]
+
+
+def test_files() -> None:
+    value = {
+        "name": f"{TEST}/part",
+        "files": [
+            {"name": "a/log", "length": 5},
+            {"name": "empty", "length": 0},
+            {"name": "a/log", "length": 2},
+        ],
+    }
+    assert told(f"result {json.dumps(value)}\n12345yznoop\n".encode()) == [
+        ("claim", "part", ["a/log", "empty", "a/log"]),
+        ("file", "part", "a/log", b"12345"),
+        ("file", "part", "empty", b""),
+        ("file", "part", "a/log", b"yz"),
+        ("result", value),
+        ("release", True),
+        ("word", "noop", ""),
+    ]
+
+
+def test_files_that_another_door_is_writing() -> None:
+    recorder = Recorder()
+    recorder.free = False
+    door = Door(recorder)
+    door.feed(b'result {"files": [{"name": "log", "length": 3}]}\nabcno')
+    assert door.waiting
+    assert recorder.told == []
+    recorder.free = True
+    door.feed(b"")
+    assert not door.waiting
+    assert [entry[0] for entry in recorder.told] == ["claim", "file", "result", "release"]
+    door.feed(b"op\n")
+    assert recorder.told[-1] == ("word", "noop", "")
+
+
+@pytest.mark.parametrize("blank", [b" ", b"\t", b"\n", b"\r\n", b" \n\t "])
+def test_white_space_around_a_result(blank: bytes) -> None:
+    text = blank + b"{" + blank + b'"a":' + blank + b"1}" + blank
+    assert told(b"result %d\n%b" % (len(text), text)) == [("result", {"a": 1})]
+
+
+def test_numbers_stay_as_they_were_written() -> None:
+    """Nothing is encoded anew: not even a large number grows, and a frame stays below its limit."""
+    text = b'{"a":[\n1e15, 1E+300, 0.10]}'
+    recorder = Recorder()
+    lines: list[bytes] = []
+    recorder.results = lambda line, count: lines.append(line)  # type: ignore[method-assign]
+    Door(recorder).feed(b"result %d\n%b" % (len(text), text))
+    assert lines == [b'{"a":[ 1e15, 1E+300, 0.10]}\n']
+
+
+def test_escaped_text() -> None:
+    value = {"name": "\U0001f600 é \0 \n result ", "status": "own word"}
+    stream = f"result {json.dumps(value)}\nresult {json.dumps(value, ensure_ascii=False)}\n"
+    assert told(stream.encode()) == [("result", value)] * 2
+
+
+def test_the_last_of_equal_keys_counts() -> None:
+    assert told(b'result {"status": "infra", "status": "pass"}\n') == [
+        ("result", {"status": "pass"})
+    ]
+
+
+def test_64_deep() -> None:
+    deep = b'{"a":' + b"[" * 63 + b"]" * 63 + b"}"
+    assert told(b"result %b\n" % deep)[-1][0] == "result"
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, -(2**63), 2**64 - 1, 0, -0.0, 1e308])
+def test_numbers(number: float) -> None:
+    assert told(f'result {{"x": {number!r}}}\n'.encode()) == [("result", {"x": number})]
+
+
+def test_the_longest() -> None:
+    assert told(b"noop " + b"x" * (MAX_LINE - 6) + b"\n")[0][0] == "word"
+    value = b'{"x": "%b"}' % (b"y" * (MAX_RESULT - 9))
+    assert len(value) == MAX_RESULT
+    assert told(b"result %b\n" % value)[-1][0] == "result"
+    assert told(b"result %d\n" % MAX_RESULT, value)[-1][0] == "result"
+
+
+# What is not -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stream", "reason"),
+    [
+        (b"result\n", "needs a length or an object"),
+        (b"result x\n", "needs a length or an object"),
+        (b"result 0\n", "1 to 1048576"),
+        (b"result -5\n", "1 to 1048576"),
+        (b"result 1048577\n", "1 to 1048576"),
+        (b"result " + b"9" * 4000 + b"\n", "1 to 1048576"),
+        (b"result \xd9\xa3\n", "needs a length or an object"),
+        (b"result []\n", "needs a length or an object"),
+        (b"result 2\n[]", "not an object"),
+        (b"result 4\nnull", "not an object"),
+        (b"result {\n", "not JSON"),
+        (b"result {}x\n", "something else on its line"),
+        (b"result {} {}\n", "something else on its line"),
+        (b'result {"a": }\n', "not JSON"),
+        (b'result {"a": 01}\n', "not JSON"),
+        (b"result {'a': 1}\n", "not JSON"),
+        (b'result {"a": "\x01"}\n', "not JSON"),
+        (b'result 11\n{"a": "\n"}x', "not JSON"),
+        (b"result 1\n ", "not JSON"),
+        (b'result {"a": NaN}\n', "NaN"),
+        (b'result {"a": Infinity}\n', "Infinity"),
+        (b'result {"a": 1e999}\n', "not finite"),
+        (b'result {"a": 18446744073709551616}\n', "64 bits"),
+        (b'result {"a": -9223372036854775809}\n', "64 bits"),
+        (b'result {"a": ' + b"9" * 1000 + b"}\n", "64 bits"),
+        (b'result {"a": "\\ud800"}\n', "surrogate"),
+        (b'result {"\\udc00": 1}\n', "surrogate"),
+        (b'result {"a": "\xff"}\n', "UTF-8"),
+        (b'result {"a": "\xed\xa0\x80"}\n', "UTF-8"),
+        (b'result {"a":' + b"[" * 64 + b"]" * 64 + b"}\n", "deeper than 64"),
+        (b'result {"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "deeper than 64"),
+        (b'result {"status": 5}\n', "status is not a string"),
+        (b'result {"name": []}\n', "name is not a string"),
+        (b'result {"note": {}}\n', "note is not a string"),
+        (b'result {"status": "infra"}\n', "runner's word"),
+        (b'result {"testout": 1}\n', "testout is not a string"),
+        (b'result {"testout": "../x"}\n', "testout"),
+        (b'result {"files": {}}\n', "not a list"),
+        (b'result {"files": ["a"]}\n', "not an object"),
+        (b'result {"files": [{"length": 1}]}\n', "needs a name"),
+        (b'result {"files": [{"name": "a"}]}\n', "no length"),
+        (b'result {"files": [{"name": "a", "length": -1}]}\n', "no length"),
+        (b'result {"files": [{"name": "a", "length": 1.0}]}\n', "no length"),
+        (b'result {"files": [{"name": "a", "length": true}]}\n', "no length"),
+        (b'result {"files": [{"name": "/a", "length": 1}]}\n', "absolute"),
+        (b'result {"files": [{"name": "a/../b", "length": 1}]}\n', "component"),
+        (b'result {"testout": "a", "files": [{"name": "a", "length": 1}]}\n', "testout"),
+        (b"\xff\n", "UTF-8"),
+        (b"bad\n", "bad word"),
+        (b"noop", "ends inside a control line"),
+        (b"result 5\n{", "ends inside a result"),
+        (b'result {"files": [{"name": "a", "length": 5}]}\nabc', "ends inside a result"),
+        (b"noop " + b"x" * (MAX_LINE - 5) + b"\n", "too long"),
+        (b"noop " + b"x" * MAX_LINE, "too long"),
+        (b'result {"a": "' + b"x" * MAX_INLINE, "too long"),
+        (b'result {"a": "' + b"x" * MAX_RESULT + b'"}\n', "too long"),
+    ],
+)  # fmt: skip
+def test_errors(stream: bytes, reason: str) -> None:
+    assert reason in error(stream)
+    # Behind good ones in the same piece, these stay.
+    assert told(b'result {"ok":1}\nnoop\nresult {"ok":2}\n' + stream)[:3] == [
+        ("result", {"ok": 1}),
+        ("word", "noop", ""),
+        ("result", {"ok": 2}),
+    ]
+
+
+def test_what_is_unfinished_is_dropped_and_its_files_cut_back() -> None:
+    assert told(b'result {"files": [{"name": "a", "length": 5}]}\nabc')[-2:] == [
+        ("release", False),
+        ("error", "the stream ends inside a result"),
+    ]
+
+
+def test_an_error_behind_a_result_with_files_does_not_touch_them() -> None:
+    entries = told(b'result {"files": [{"name": "a", "length": 1}]}\nxresult 0\n')
+    assert [entry[0] for entry in entries] == ["claim", "file", "result", "release", "error"]
+    assert entries[3] == ("release", True)
+
+
+# In any pieces ---------------------------------------------------------------------------------------------
+
+JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)  # fmt: skip
+KEYS = st.text('abc\u00e9\U0001f600\n\\"', min_size=1, max_size=3)
+PLAIN = st.dictionaries(KEYS, JSON_VALUES, max_size=3)
+
+
+@st.composite
+def results(draw: st.DrawFn) -> bytes:
+    value = draw(PLAIN)
+    value["name"] = draw(st.sampled_from(["", "part", TEST, f"{TEST}/part"]))
+    contents = draw(st.lists(st.binary(max_size=20), max_size=3))
+    if contents:
+        value["files"] = [
+            {"name": draw(st.sampled_from(["log", "a/b"])), "length": len(content)}
+            for content in contents
+        ]
+    text = json.dumps(value, ensure_ascii=draw(st.booleans())).encode()
+    if draw(st.booleans()):
+        text = json.dumps(value, indent=1).encode()
+        head = b"result %d\n%b" % (len(text), text)
+    else:
+        head = b"result %b\n" % text
+    return head + b"".join(contents)
+
+
+STREAMS = st.lists(
+    results()
+    | st.sampled_from([b"noop\n", b"duration 5\n", b"word with things\n"])
+    | st.sampled_from([b"bad\n", b"result 0\n", b'result {"a":"\xff"}\n', b"result {\n", b"nothi"]),
+    max_size=8,
+).map(b"".join)
+
+
+@settings(max_examples=300)
+@given(STREAMS, st.data())
+def test_any_fragmentation_tells_the_same(stream: bytes, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
+    pieces = [
+        stream[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)
+    ]
+    assert told(*pieces) == told(stream)
+
+
+@given(STREAMS)
+def test_byte_by_byte(stream: bytes) -> None:
+    assert told(*(bytes([byte]) for byte in stream)) == told(stream)
+
+
+@given(st.binary(max_size=200))
+def test_anything_is_an_event_or_an_error(stream: bytes) -> None:
+    told(stream)
+    told(b"result " + stream + b"\n")

@@ -1,0 +1,31 @@
+"""Who may write to a result's files, and where their bytes land."""
+
+from atex_sut_agent.sut.files import Files
+
+
+def test_bytes_follow_each_other() -> None:
+    files = Files()
+    assert [files.grow("part", "log", size) for size in (10, 0, 5)] == [0, 10, 10]
+    assert files.grow("other", "log", 1) == 0
+
+
+def test_two_never_write_to_one_file() -> None:
+    files = Files()
+    assert files.claim("first", "part", ["a", "b"])
+    assert not files.claim("second", "part", ["c", "b"])
+    assert files.claim("third", "another part", ["b"])
+    files.commit("first")
+    assert files.claim("second", "part", ["c", "b"])
+
+
+def test_what_is_dropped_is_cut_back_to_what_it_was_before() -> None:
+    files = Files()
+    files.claim("first", "", ["log"])
+    files.grow("", "log", 10)
+    files.commit("first")
+    files.claim("second", "", ["log", "new", "log"])
+    files.grow("", "log", 5)
+    files.grow("", "new", 5)
+    assert files.cut_back("second") == [("", "log", 10), ("", "new", 0)]
+    assert files.grow("", "log", 1) == 10
+    assert files.claim("third", "", ["new"])
