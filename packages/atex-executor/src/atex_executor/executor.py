@@ -10,9 +10,9 @@ from typing import Any, Self
 
 import msgspec
 from atex_fmf import Phase, Plan, Suite, Test
-from atex_provision import Connection
+from atex_provision import Channel, Connection, ProvisionError
 from atex_sut_agent import unpack_command
-from atex_sut_agent.protocol import Start
+from atex_sut_agent.protocol import Hello, Start
 
 from atex_executor import layout
 from atex_executor.environment import phase_environment, test_environment
@@ -87,9 +87,10 @@ class Executor:
         self._variables = {**environment, **secrets}
         self._grace = grace
         self._session = Session(connection, patience=patience, python=python, work=work)
-        self._tree = ""  # on the machine, once it is there
         self._lock = threading.Lock()  # guards the rest
-        self._starting = False
+        self._tree = ""  # on the machine, once it is there
+        self._connecting = False
+        self._uploading: Channel | None = None
         self._cancelled: str | None = None
         self._left: str | None = None
 
@@ -132,15 +133,16 @@ class Executor:
         check_plan(self.suite.plan)
         self._warn_of_requirements()
         try:
-            self._check_cancelled(starting=True)
-            hello = self._session.start()
-            upload(self._connection, unpack_command(hello), Path(self.suite.root))
-            self._check_cancelled(starting=False)
-            self._tree = tree_folder(hello)
+            hello = self._connect()
+            self._bring_tree(hello)
+            with self._lock:
+                self._check_cancelled()
+                self._tree = tree_folder(hello)
         except BaseException as error:
             self.close()
-            if self._cancelled is not None and isinstance(error, Exception):
-                raise ExecutorError(f"{self._machine}: {self._cancelled}") from error
+            if isinstance(error, ExecutorError | ProvisionError):
+                with self._lock:
+                    self._check_cancelled()
             raise
 
     def prepare(self, sink: Sink) -> None:
@@ -204,10 +206,12 @@ class Executor:
         """
         with self._lock:
             self._cancelled = self._cancelled or note
-            starting = self._starting
+            connecting, uploading = self._connecting, self._uploading
         self._session.cancel(note, 0.0 if at_once else CANCEL_GRACE)
-        if starting:
+        if connecting:
             self._connection.close()
+        if uploading is not None:
+            uploading.close()
 
     def close(self) -> None:
         """End the agent and what it runs, remove its folder there. Total; `left` says if the machine did not confirm.
@@ -222,11 +226,31 @@ class Executor:
 
     # Starting --------------------------------------------------------------------------------------------
 
-    def _check_cancelled(self, *, starting: bool) -> None:
+    def _connect(self) -> Hello:
         with self._lock:
-            self._starting = starting
-            if self._cancelled is not None:
-                raise ExecutorError(f"{self._machine}: {self._cancelled}")
+            self._check_cancelled()
+            self._connecting = True
+        try:
+            return self._session.start()
+        finally:
+            with self._lock:
+                self._connecting = False
+
+    def _bring_tree(self, hello: Hello) -> None:
+        with self._connection.open(unpack_command(hello)) as channel:
+            with self._lock:
+                self._check_cancelled()
+                self._uploading = channel
+            try:
+                upload(channel, Path(self.suite.root), self._connection.name)
+            finally:
+                with self._lock:
+                    self._uploading = None
+
+    def _check_cancelled(self) -> None:
+        """With `_lock` held."""
+        if self._cancelled is not None:
+            raise ExecutorError(f"{self._machine}: {self._cancelled}")
 
     def _warn_of_requirements(self) -> None:
         needy = [test.name for test in self.suite.tests if test.require]

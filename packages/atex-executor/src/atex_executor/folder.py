@@ -27,7 +27,7 @@ from atex_executor.sink import Sink
 
 _SYNC_AFTER = 1.0  # seconds
 _MANY_FILES = 500  # so many are synced faster by sync(2)
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (
     errno.EEXIST,
     errno.EISDIR,

@@ -63,7 +63,7 @@ class Listener(Protocol):
 
 
 class Link:
-    """Keeps `session` attached. `start()` first; `stop()` last, where that worked."""
+    """Keeps `session` attached. `start()` first; `stop()` last, if it is `started`."""
 
     def __init__(
         self,
@@ -101,13 +101,25 @@ class Link:
     def start(self) -> Hello:
         """Connect, attach, and return what the agent says of itself.
 
-        Raises AgentUnavailable, ProtocolBroken, and ProvisionError.
+        Raises AgentUnavailable, ProtocolBroken, and ProvisionError. Where the agent may be there nevertheless, the
+        reader goes on trying, so that it can be told to end.
         """
-        attachment = self._attach()
+        try:
+            attachment = self._attach()
+        except (AgentUnavailable, CannotConnect):
+            raise
+        except BaseException:
+            self._reader.start()
+            raise
         self._incarnation = attachment.hello.incarnation
         self.use(attachment)
         self._reader.start()
         return attachment.hello
+
+    @property
+    def started(self) -> bool:
+        """May there be an agent?"""
+        return self._reader.ident is not None
 
     def use(self, attachment: Attachment) -> None:
         """Send over this one from now on."""
@@ -219,10 +231,10 @@ class Link:
 
     def _try_again(self) -> Attachment:
         attachment = self._attach()
-        reborn = attachment.hello.incarnation != self._incarnation
+        reborn = self._incarnation not in ("", attachment.hello.incarnation)
+        self._incarnation = attachment.hello.incarnation
         self._expected = None
         if reborn:
-            self._incarnation = attachment.hello.incarnation
             self._applied = 0
             with self._lock:
                 self._settled = self._acknowledged = 0

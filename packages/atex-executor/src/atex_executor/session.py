@@ -162,9 +162,9 @@ class Session:
 
         Takes at most 15 seconds for the agent's answer and a few to end the link. Any thread; again, too.
         """
+        if not self._link.started:
+            return None
         with self._changed:
-            if self._hello is None:
-                return None  # nothing was started
             self._lost = self._lost or "the session is closed"
             self._order_end()
         self._link.hurry()
@@ -211,8 +211,11 @@ class Session:
         return order
 
     def _order_end(self) -> None:
-        if not any(isinstance(order.message, End) for order in self._orders):
+        if not self._is_ending():
             self._order(End())
+
+    def _is_ending(self) -> bool:
+        return any(isinstance(order.message, End) for order in self._orders)
 
     def _cancel_run(self, run: _Run, note: str, grace: float) -> None:
         run.cancel_note = run.cancel_note or note
@@ -234,7 +237,7 @@ class Session:
 
     def attached(self, attachment: Attachment, *, reborn: bool) -> None:
         """See Listener."""
-        has_tree = not reborn or self._has_tree(attachment.hello)
+        usable = not reborn or self._is_ending() or self._has_tree(attachment.hello)
         with self._changed:
             if reborn:
                 self._bury(attachment.hello)
@@ -245,7 +248,7 @@ class Session:
                     order.sent = True
                     attachment.queue(order.frame)
             self._link.use(attachment)
-        if not has_tree:
+        if not usable:
             raise MachineLost(
                 f"{self._connection.name}: its work folder {attachment.hello.folder} is gone"
             )

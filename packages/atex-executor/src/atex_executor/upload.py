@@ -10,7 +10,7 @@ import tarfile
 from pathlib import Path
 from typing import IO, cast
 
-from atex_provision import Channel, Connection, ConnectionLost
+from atex_provision import Channel, ConnectionLost
 
 from atex_executor.errors import UploadFailed
 
@@ -23,27 +23,24 @@ class _NotSent(Exception):
     """The machine takes no more; apart from OSError, which is about a file here."""
 
 
-def upload(connection: Connection, command: str, root: Path) -> None:
-    """Feed what is in `root` to `command` of the machine, which unpacks it and prints "ok".
+def upload(channel: Channel, root: Path, machine: str) -> None:
+    """Feed what is in `root` to the command of `channel`, which unpacks it and prints "ok"; `machine` is for messages.
 
     Raises UploadFailed for a file that can not be read here or written there, and ConnectionLost.
     """
-    with connection.open(command) as channel:
-        try:
-            _send(channel, root.resolve(strict=True))
-            channel.close_stdin()
-            answer = channel.receive(_BLOCK, _END_LIMIT)
-        except (_NotSent, ConnectionLost, TimeoutError) as error:
-            reason = _failure(channel)
-            if reason is None:
-                raise ConnectionLost(f"{connection.name}: lost while the tree was sent") from error
-            raise UploadFailed(f"{connection.name}: {reason}") from error
-        except OSError as error:
-            raise UploadFailed(
-                f"the tree for {connection.name} can not be read: {error}"
-            ) from error
-        if answer.strip() != b"ok":
-            raise UploadFailed(f"{connection.name}: {_failure(channel) or answer!r}")
+    try:
+        _send(channel, root.resolve(strict=True))
+        channel.close_stdin()
+        answer = channel.receive(_BLOCK, _END_LIMIT)
+    except (_NotSent, ConnectionLost, TimeoutError) as error:
+        reason = _failure(channel)
+        if reason is None:
+            raise ConnectionLost(f"{machine}: lost while the tree was sent") from error
+        raise UploadFailed(f"{machine}: {reason}") from error
+    except OSError as error:
+        raise UploadFailed(f"the tree for {machine} can not be read: {error}") from error
+    if answer.strip() != b"ok":
+        raise UploadFailed(f"{machine}: {_failure(channel) or repr(answer[:200])}")
 
 
 class _Stream:

@@ -1,0 +1,40 @@
+"""What a phase leaves on disk."""
+
+import logging
+
+import pytest
+from atex_executor.errors import ProtocolBroken
+from atex_executor.output_file import OutputFile
+from atex_sut_agent.protocol import FileChunk, Noted, Output, Results
+
+from tests.executor.conftest import Run
+
+
+def test_scripts_follow_each_other_in_one_file(run: Run) -> None:
+    output = OutputFile(run.sink, "p/@prepare.m/a.txt")
+    output.next_script()
+    assert run.file(output.path) == b""
+    output.apply(Output(run=1, offset=0), b"one\n")
+    output.next_script()
+    output.apply(Output(run=2, offset=0), b"two")
+    output.apply(Output(run=2, offset=3), b"!\n")
+    assert run.file(output.path) == b"one\ntwo!\n"
+
+
+@pytest.mark.parametrize("offset", [-1, 1, 5])
+def test_offsets_are_checked(run: Run, offset: int) -> None:
+    output = OutputFile(run.sink, "f")
+    output.next_script()
+    with pytest.raises(ProtocolBroken):
+        output.apply(Output(run=1, offset=offset), b"x")
+
+
+def test_results_of_a_phase_are_dropped_with_one_warning(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    output = OutputFile(run.sink, "f")
+    output.apply(FileChunk(run=1, name="a", file="x", offset=0), b"data")
+    output.apply(Results(run=1, first=1), b"{}\n")
+    output.apply(Noted(run=1, note="x"), b"")
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert run.records() == []

@@ -1,0 +1,42 @@
+"""Waiting for what another thread or process does."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+PATIENCE = 20.0  # seconds
+
+
+class Background(Generic[T]):
+    """Calls `call` in a thread of its own; `result()` is what it returned or raised."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        self._call = call
+        self._result: list[T] = []
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def result(self, timeout: float = PATIENCE) -> T:
+        """Wait for the end; raise what the call raised."""
+        self._thread.join(timeout)
+        assert not self._thread.is_alive(), "still waiting"
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+    def _run(self) -> None:
+        try:
+            self._result.append(self._call())
+        except BaseException as error:
+            self._error = error
+
+
+def eventually(condition: Callable[[], object], timeout: float = PATIENCE) -> None:
+    """Return as soon as `condition()` is true."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.01)
