@@ -170,6 +170,8 @@ class Link:
         reason = "atex has a bug, which the log shows"
         try:
             self._stay_attached()
+        except ProtocolBroken as error:
+            reason = f"the machine broke the protocol: {error!s:.500}"
         except MachineLost as error:
             reason = str(error)
         except Exception:

@@ -46,7 +46,6 @@ from atex_sut_agent.protocol import (
 from atex_executor.attachment import Attachment
 from atex_executor.errors import MachineLost, ProtocolBroken, SinkError
 from atex_executor.link import SILENCE, Link
-from atex_executor.records import timestamp
 from atex_executor.verdict import Ending, human_duration
 
 _LINGER = 3600.0  # seconds that an agent waits for its host before it ends the test (spec/AGENT.md)
@@ -231,7 +230,8 @@ class Session:
     def _may_run_until(self) -> str:
         grace = self._run.grace if self._run else 0.0
         left = self._link.heard + SILENCE + _LINGER + grace - time.monotonic()
-        return f"what it runs may go on until {timestamp(time.time() + left)}"
+        until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(time.time() + left))
+        return f"what it runs may go on until {until}"
 
     # What the link's reader tells ------------------------------------------------------------------------
 
@@ -398,4 +398,4 @@ def _check(exited: Exited) -> None:
         or exited.seconds < 0
         or exited.limit < 0
     ):
-        raise ProtocolBroken(f"a run ended as none can: {exited}")
+        raise ProtocolBroken("a run ended as none can")
