@@ -1,5 +1,6 @@
 """Ctrl-C, SIGTERM, and machines that die: every test has its record, and nothing of the run is left running."""
 
+import contextlib
 import random
 import signal
 import subprocess
@@ -145,5 +146,8 @@ def pool(host: LightHost) -> list[object]:
 
 
 def running(command: str) -> bool:
-    pgrep = subprocess.run(["pgrep", "-fx", command], check=False, stdout=subprocess.DEVNULL)
-    return pgrep.returncode == 0
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has just ended
+            if process.read_bytes().split(b"\0")[:-1] == command.encode().split():
+                return True
+    return False

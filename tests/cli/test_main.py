@@ -1,4 +1,5 @@
 import signal
+from pathlib import Path
 
 import click
 import pytest
@@ -63,3 +64,21 @@ def test_ctrl_c_before_there_is_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(atex_main._Commands, "get_command", get_command)
     assert atex_main.run(["run"]) == 130
+
+
+def test_a_bug_in_the_middle_of_a_run_is_in_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def print_summary(*_: object) -> None:
+        raise KeyError("what nobody thought of")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("atex_cli.commands.run.print_summary", print_summary)
+    (tmp_path / ".fmf").mkdir()
+    (tmp_path / ".fmf/version").write_text("1\n")
+    assert atex_main.run(["run", "--on", "local"]) == 70
+    [log] = tmp_path.glob("atex-runs/*/log.txt")
+    assert "in print_summary" in log.read_text()
+    error = capsys.readouterr().err
+    assert str(log.relative_to(tmp_path)) in error
+    assert "Traceback" not in error

@@ -33,7 +33,7 @@ def test_a_failure_is_told_with_its_last_lines_and_its_log(atex: Atex) -> None:
     atex.write("bad.fmf", "test: seq 100; printf 'the \\033[2Jend'; exit 3\n")
     ended = atex.run("--on", "local")
     assert ended.code == 1, ended
-    start = ended.lines.index("fail /bad") + 1
+    start = ended.lines.index("fail /bad  (exit code 3)") + 1
     assert ended.lines[start : start + 10] == [
         *(f"    {number}" for number in range(92, 101)),
         "    the \\x1b[2Jend",
@@ -48,7 +48,7 @@ def test_an_error_weighs_more_than_a_failure(atex: Atex) -> None:
     atex.write("slow.fmf", "test: sleep 60\nduration: 1s\n")
     ended = atex.run("--on", "2xlocal", "--grace", "1s")
     assert ended.code == 2, ended
-    assert ended.lines.index("fail /bad") > next(
+    assert ended.lines.index("fail /bad  (exit code 1)") > next(
         place for place, line in enumerate(ended.lines) if line.startswith("error /slow  (")
     )
     assert "1s" in atex.finals()["/slow"]["note"]

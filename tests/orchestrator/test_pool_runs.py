@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from atex_fmf import Phase, Plan, Suite, Test
 from atex_orchestrator import Orchestrator, summarize
 from atex_orchestrator.events import (
@@ -15,8 +16,9 @@ from atex_orchestrator.events import (
     TestStarted,
 )
 from atex_orchestrator.results import read_records
-from atex_provision import LocalProvisioner
+from atex_provision import Host, HostPool, LocalProvisioner
 
+from tests.machines import Sshd
 from tests.orchestrator.provisioners import Refusing, Watched
 
 NO_PLAN = Plan()
@@ -142,3 +144,54 @@ def test_many_machines_and_many_tests(tmp_path: Path) -> None:
     threads = threading.active_count()
     assert orchestrator.run().counts == {"pass": 100}
     assert threading.active_count() == threads
+
+
+def host_of(sshd: Sshd) -> Host:
+    return Host(address=sshd.address, port=sshd.port, user=sshd.user, identity=str(sshd.identity))
+
+
+def lose(sshd: Sshd) -> None:
+    """From here on nobody reaches the machine."""
+    sshd.stop()
+    sshd.kill_sessions()
+
+
+@pytest.mark.usefixtures("own_home")
+def test_a_machine_that_is_lost_costs_one_test(tmp_path: Path, sshd: Sshd) -> None:
+    lost_tests: list[str] = []
+    doomed = host_of(sshd)
+
+    def listen(event: Event) -> None:
+        if isinstance(event, TestStarted) and event.machine == doomed.name:
+            lost_tests.append(event.test)
+            lose(sshd)
+
+    orchestrator = Orchestrator(tmp_path / "run", patience=1.0, on_event=listen)
+    orchestrator.add_platform("p", suite_of(tmp_path, *["sleep 1"] * 4))
+    orchestrator.add_provisioner(HostPool([doomed]).provisioner, platform="p")
+    orchestrator.add_provisioner(LocalProvisioner, platform="p")
+    summary = orchestrator.run()
+    assert summary.counts == {"pass": 3, "infra": 1}
+    assert [record.test for record in summary.infra] == lost_tests
+    [trouble] = summary.troubles
+    assert (trouble.machine, trouble.during) == (doomed.name, "test")
+    assert trouble.tests == tuple(lost_tests)
+    assert list(summary.left) == [doomed.name]
+
+
+@pytest.mark.usefixtures("own_home")
+def test_when_the_only_machine_is_lost_the_rest_has_the_reason(tmp_path: Path, sshd: Sshd) -> None:
+    def listen(event: Event) -> None:
+        if isinstance(event, TestStarted):
+            lose(sshd)
+
+    orchestrator = Orchestrator(tmp_path / "run", patience=1.0, on_event=listen)
+    orchestrator.add_platform("p", suite_of(tmp_path, "sleep 1", "true", "true"))
+    orchestrator.add_provisioner(HostPool([host_of(sshd)]).provisioner, platform="p")
+    summary = orchestrator.run()
+    assert summary.counts == {"infra": 3}
+    assert summary.stopped is None
+    notes = {record.test: record.note or "" for record in summary.infra}
+    assert notes["/t2"] == notes["/t3"]
+    assert "no machine of platform p is left" in notes["/t2"]
+    assert notes["/t1"] in notes["/t2"]

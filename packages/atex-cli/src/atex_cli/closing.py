@@ -30,11 +30,12 @@ def print_summary(summary: Summary, terminal: Terminal) -> None:
 def _print_failed(
     summary: Summary, record: FinalRecord, terminal: Terminal, *, output: bool
 ) -> None:
-    note = f"  ({terminal.quote(record.note)})" if record.note else ""
+    note = record.note or (f"exit code {record.exit_code}" if record.exit_code else "")
+    why = f"  ({terminal.quote(note)})" if note else ""
     where = f"  {record.platform}" if len(summary.info.platforms) > 1 else ""
     file = summary.output_file(record)
     terminal.say()
-    terminal.say(f"{terminal.status(record.status)} {terminal.quote(record.test)}{where}{note}")
+    terminal.say(f"{terminal.status(record.status)} {terminal.quote(record.test)}{where}{why}")
     if file is not None and output:
         for line in last_lines(file, LINES):
             terminal.say(f"    {terminal.quote(line)}")

@@ -61,6 +61,8 @@ def _write(text: str, stream: IO[str]) -> None:
     try:
         stream.write(text + "\n")
         stream.flush()
-    except BrokenPipeError:
+    except OSError:  # the reader went away, or what it is redirected to is full
         # What follows goes nowhere, the interpreter's own flush at exit too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -10,12 +10,12 @@ import atex_executor
 import atex_fmf
 import atex_provision
 import atex_sut_agent
-from atex_executor import UnsupportedPhase, check_plan
+from atex_executor import SinkError, UnsupportedPhase, check_plan
 from atex_fmf import Suite
 from atex_provision import Provisioner
 
 import atex_orchestrator
-from atex_orchestrator.errors import SetupError
+from atex_orchestrator.errors import FolderInUse, SetupError
 from atex_orchestrator.events import Event, now
 from atex_orchestrator.results import PlatformInfo, PoolInfo, RunFolder, RunInfo
 from atex_orchestrator.run import Abort, MachinePool, PoolRun
@@ -42,17 +42,24 @@ class Orchestrator:
         environment: Mapping[str, str] = _NOTHING,
         secrets: Mapping[str, str] = _NOTHING,
         grace: float = 300.0,
+        patience: float = 600.0,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         """Prepare a run with results in `folder`, which does not exist yet or is empty.
 
         `environment` and `secrets` are variables for all tests and phases, above those of the metadata; secrets are
         handed to the machines and written nowhere. `grace`: seconds that a test which reached its limit has
-        between SIGINT and SIGKILL. `on_event` is called in run()'s thread with each event; what it raises stops
+        between SIGINT and SIGKILL. `patience`: seconds that a machine which can not be reached any more is tried
+        again before it counts as lost. `on_event` is called in run()'s thread with each event; what it raises stops
         the run.
         """
         self._folder = folder
-        self._settings = Settings(environment=dict(environment), secrets=dict(secrets), grace=grace)
+        self._settings = Settings(
+            environment=dict(environment),
+            secrets=dict(secrets),
+            grace=grace,
+            patience=patience,
+        )
         self._on_event = on_event
         self._platforms: dict[str, PlatformInfo] = {}
         self._suites: dict[str, Suite] = {}
@@ -124,9 +131,18 @@ class Orchestrator:
                     f"platform {platform} has tests and no machines: add a provisioner"
                 )
         with RunFolder(self._folder, self._info()) as folder:
-            return PoolRun(
-                folder, self._suites, self._pools, self._settings, self._inbox, self._on_event
-            ).execute()
+            try:
+                run = PoolRun(
+                    folder,
+                    self._suites,
+                    self._pools,
+                    self._settings,
+                    self._inbox,
+                    self._on_event,
+                )
+            except SinkError as error:
+                raise FolderInUse(str(error)) from error
+            return run.execute()
 
     def abort(self, reason: str, *, at_once: bool = False) -> None:
         """Stop the run: start no test, cancel those that run, finish, give machines back, write every record.

@@ -11,13 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any
 
 import msgspec
 from atex_executor import FolderSink, SinkError, unstarted_record
 from atex_fmf import Suite, Test
 from atex_provision import Provisioner
 
+from atex_orchestrator.books import close_books
 from atex_orchestrator.events import (
     Event,
     MachineReleased,
@@ -29,21 +29,20 @@ from atex_orchestrator.events import (
     TestFinished,
     TestsGivenUp,
     TestStarted,
-    now,
 )
 from atex_orchestrator.results import RunFolder
 from atex_orchestrator.scheduler import Decision, GiveUp, Pool, Release, Reserve, Run, Scheduler
-from atex_orchestrator.summary import Summary, summarize
+from atex_orchestrator.summary import Summary
 from atex_orchestrator.worker import Settings, Worker
 
 _log = logging.getLogger(__name__)
 
 STOP_LIMIT = (
-    80.0  # seconds: SIGINT and SIGKILL of the tests, 60 for finish, and the ways there and back
+    80.0  # seconds: SIGINT and SIGKILL of the tests, 60 for finish, the ways there and back
 )
 AT_ONCE_LIMIT = 5.0  # seconds for those who are told to leave at once
 ABORT_LIMIT = 5.0  # seconds for giving back the machines of workers that hang
-JOIN_LIMIT = 5.0  # seconds for the threads of a worker that said its last word
+JOIN_LIMIT = 5.0  # seconds for the threads of workers that said their last word
 
 
 class Abort(msgspec.Struct, frozen=True):
@@ -102,12 +101,11 @@ class PoolRun:
         self._sink = FolderSink(folder.path)
         self._names = _Names()
         self._workers: dict[int, Worker] = {}  # those that have not ended
+        self._ended: list[Worker] = []
         self._hung: list[Worker] = []  # those that would not end
         self._running: dict[int, Test] = {}  # by worker
         self._stopping: Abort | None = None
-        self._deadline: float | None = (
-            None  # time.monotonic() until which those told to stop have time
-        )
+        self._deadline: float | None = None  # of those told to stop, by time.monotonic()
         self._broken: BaseException | None = None
 
     def execute(self) -> Summary:
@@ -119,8 +117,14 @@ class PoolRun:
         while self._workers or not (self._stopping or self._scheduler.done):
             self._guarded(self._step)
         self._free_hung_machines()
-        self._sink.close()
-        summary = self._close_books()
+        self._join()
+        stopped = self._stopping.reason if self._stopping else None
+        try:
+            self._sink.close()
+        except SinkError as error:
+            stopped = stopped or str(error)
+        self._tell(RunEnded(reason=stopped))
+        summary = close_books(self._folder, self._suites, stopped, self._unanswered())
         if self._broken is not None:
             raise self._broken
         return summary
@@ -210,8 +214,7 @@ class PoolRun:
         if isinstance(event, TestFinished):
             self._running.pop(worker.number, None)
         if isinstance(event, MachineReleased):
-            del self._workers[worker.number]
-            worker.join(JOIN_LIMIT)
+            self._ended.append(self._workers.pop(worker.number))
             if worker.error is not None:
                 self._break(worker.error)
         self._tell(event)
@@ -256,42 +259,18 @@ class PoolRun:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _close_books(self) -> Summary:
-        """Write down the end of the run, and the records that are still missing."""
-        reason = self._stopping.reason if self._stopping else None
-        self._tell(RunEnded(reason=reason))
-        self._folder.info.ended = now()
-        self._folder.info.stopped = reason
-        try:
-            self._folder.write_info()
-            summary = summarize(self._folder.path)
-            if summary.missing:
-                with FolderSink(self._folder.path) as sink:
-                    sink.records(self._missing_records(summary))
-        except (OSError, SinkError):
-            _log.exception("the run folder is not complete")
-        return summarize(self._folder.path)
+    def _join(self) -> None:
+        deadline = time.monotonic() + JOIN_LIMIT
+        for worker in self._ended:
+            worker.join(deadline - time.monotonic())
 
-    def _missing_records(self, summary: Summary) -> list[dict[str, Any]]:
-        """Records of tests whose worker was left behind, or that a bug or a full disk kept from being written."""
-        hung = {
-            (worker.platform, self._running[worker.number].serial): worker.machine
+    def _unanswered(self) -> dict[tuple[str, int], str]:
+        """Return the machines, by platform and serial, of tests whose worker was left behind."""
+        return {
+            (worker.platform, self._running[worker.number].serial): worker.machine or "its machine"
             for worker in self._hung
             if worker.number in self._running
         }
-        reason = self._stopping.reason if self._stopping else "its record was lost"
-        tests = {
-            (name, test.serial): test
-            for name, suite in self._suites.items()
-            for test in suite.tests
-        }
-        records = []
-        for platform, serial, _name in summary.missing:
-            note = reason
-            if machine := hung.get((platform, serial)):
-                note += f"; {machine} did not answer in time, the test may still be running there"
-            records.append(unstarted_record(tests[platform, serial], platform, "infra", note))
-        return records
 
     def _tell(self, event: Event) -> None:
         """Write an event down and hand it on; what goes wrong there is not raised, but stops the run."""

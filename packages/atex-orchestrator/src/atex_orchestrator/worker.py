@@ -42,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     environment: Mapping[str, str]
     secrets: Mapping[str, str]
     grace: float  # seconds
+    patience: float  # seconds
 
 
 class _Order(msgspec.Struct, frozen=True):
@@ -194,7 +195,7 @@ class Worker:
                 session=executor.session,
             )
         )
-        while order := self._orders.get():
+        while self._reachable and (order := self._orders.get()):
             self._run_test(executor, name, order)
 
     def _new_executor(self, machine: Machine, name: str) -> Executor:
@@ -206,6 +207,7 @@ class Worker:
             environment=self._settings.environment,
             secrets=self._settings.secrets,
             grace=self._settings.grace,
+            patience=self._settings.patience,
             python=machine.python,
         )
 
