@@ -9,6 +9,7 @@
 is checked that no frame is missing, none comes twice with other contents, and each lands where the last one ended.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -21,10 +22,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import msgspec
-
 from atex_sut_agent import BOOT_MAGIC, agent_archive, attach_command
 from atex_sut_agent.protocol import (
     MAGIC,
@@ -141,10 +141,8 @@ class Agent:
     def end(self) -> None:
         """End the session, over a new attachment; what it runs is killed."""
         if self.pid and is_alive(self.pid):
-            try:
+            with contextlib.suppress(Lost):  # the daemon was ending just then
                 self.attach().end()
-            except Lost:
-                pass  # the daemon was ending just then
         for host in self._hosts:
             host.drop()
 
@@ -187,12 +185,9 @@ class Host:
             bufsize=0,
             env=None if environment is None else dict(environment),
         )
-        assert self.bridge.stdin and self.bridge.stdout and self.bridge.stderr
-        self.stdin, self.stdout, self.stderr = (
-            self.bridge.stdin,
-            self.bridge.stdout,
-            self.bridge.stderr,
-        )
+        self.stdin: IO[bytes] = self.bridge.stdin  # type: ignore[assignment]  # they are pipes
+        self.stdout: IO[bytes] = self.bridge.stdout  # type: ignore[assignment]
+        self.stderr: IO[bytes] = self.bridge.stderr  # type: ignore[assignment]
 
     # The beginning ---------------------------------------------------------------------------------------
 
@@ -269,10 +264,9 @@ class Host:
 
     def acknowledge(self) -> None:
         """Say that all is applied."""
-        try:
+        # It may have closed its end; what it had sent before can still be read.
+        with contextlib.suppress(BrokenPipeError):
             self.send(Acknowledge(frame=self.agent.applied))
-        except BrokenPipeError:
-            pass  # it closed its end; what it had sent before can still be read
 
     def until(self, kind: type[AgentMessage] | Callable[[], bool]) -> AgentMessage:
         """Receive until a message of this kind comes, or until this becomes true; return the last one."""
@@ -355,19 +349,16 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
 
 def write_fifo(path: Path, data: bytes) -> None:
     """Write to who reads there; unlike a plain open, this gives up."""
+    opened: list[int] = []
 
-    def reader() -> bool:
-        nonlocal fd
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:
-            return False
-        return True
+    def try_to_open() -> bool:
+        with contextlib.suppress(OSError):
+            opened.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(opened)
 
-    fd = -1
-    wait_until(reader, f"a reader of {path}")
-    os.write(fd, data)
-    os.close(fd)
+    wait_until(try_to_open, f"a reader of {path}")
+    os.write(opened[0], data)
+    os.close(opened[0])
 
 
 def is_alive(pid: int) -> bool:

@@ -1,7 +1,6 @@
 """The grammar of durations: tmt's, by its own examples."""
 
 import pytest
-
 from atex_sut_agent.sut.durations import LONGEST, parse_duration
 
 

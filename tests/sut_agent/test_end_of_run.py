@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
-
 from atex_sut_agent.protocol import Cancel, Failed, GoingDown, Started
 from atex_sut_agent.sut.framing import pack
+
 from tests.sut_agent.driver import Agent, Host, Lost, is_alive, wait_until
 
 # Leaves three processes behind: in the leader's group, in a group of its own, and one of job control. They ignore
@@ -70,9 +70,9 @@ def test_a_death_as_a_shutdown_brings_it_is_told_two_seconds_later(host: Host) -
 
 
 def test_what_is_said_in_these_two_seconds_does_not_set_the_clock_again(host: Host) -> None:
-    child = "read x <held; echo duration 0 >&3; echo said"
+    child = "read x <held; until grep -q ^State:.Z /proc/$$/status; do :; done; echo duration 0 >&3; echo said"
     run = host.run(f"mkfifo held; ({child}) & exec 9>held; kill -KILL $$", limit=50)
-    assert (run.output, run.exited.signal) == (b"said\n", signal.SIGKILL)
+    assert (bytes(run.output), run.exited.signal) == (b"said\n", signal.SIGKILL)
     assert (run.exited.ended_by, run.exited.limit) == ("itself", 50)
 
 
@@ -120,9 +120,9 @@ def test_a_limit_beyond_what_poll_can_wait(host: Host) -> None:
 # By a cancel -----------------------------------------------------------------------------------------------
 
 
-def start(host: Host, script: str, **options: float) -> int:
+def start(host: Host, script: str) -> int:
     """Start a run and wait until it says `up`."""
-    run = host.start(script.replace("UP", "echo up"), **options)
+    run = host.start(script.replace("UP", "echo up"))
     host.wait_for_output(run, b"up\n")
     return run
 
@@ -171,6 +171,10 @@ def test_cancel_of_a_run_that_is_over_does_nothing(host: Host) -> None:
 
 def test_a_stopped_test_can_be_cancelled(host: Host) -> None:
     run = start(host, "UP; kill -STOP $$")
+    started = host.agent.runs[run].started
+    assert started
+    status = Path(f"/proc/{started.pid}/status")
+    wait_until(lambda: "State:\tT" in status.read_text(), "the test's stop")
     host.send(Cancel(run=run, grace=0.05))
     assert host.wait(run).exited.signal == signal.SIGKILL
 

@@ -3,9 +3,6 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from atex_sut_agent.sut.framing import (
     HEADER,
     MAX_HEAD,
@@ -14,6 +11,8 @@ from atex_sut_agent.sut.framing import (
     FrameReader,
     pack,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 FRAMES = st.lists(
     st.tuples(st.integers(0, 2**64 - 1), st.binary(max_size=50), st.binary(max_size=50)), max_size=8

@@ -1,10 +1,9 @@
 """Names that a test chooses: which part of it a result is for, and which files a result may have."""
 
 import pytest
+from atex_sut_agent.sut.names import file_name_error, subtest_name
 from hypothesis import given
 from hypothesis import strategies as st
-
-from atex_sut_agent.sut.names import file_name_error, subtest_name
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
 """Frames that count wait until they are acknowledged, whatever happens to the connection."""
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from atex_sut_agent.sut.framing import FrameReader
 from atex_sut_agent.sut.outbox import LIMIT, Outbox
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def numbers(frames: bytes) -> list[int]:

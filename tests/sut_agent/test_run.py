@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from atex_sut_agent.protocol import Failed, Started
-from tests.sut_agent.driver import Agent, Host, wait_until, write_fifo
+
+from tests.sut_agent.driver import Agent, Host, is_alive, wait_until, write_fifo
 
 
 def test_output_and_exit_code(host: Host) -> None:
@@ -40,9 +40,8 @@ def test_one_run_at_a_time(host: Host) -> None:
 # What it finds ---------------------------------------------------------------------------------------------
 
 
-def environment_of(run_output: bytes) -> dict[str, str]:
-    variables = (entry.decode().split("=", 1) for entry in run_output.split(b"\0")[:-1])
-    return {name: value for name, value in variables}
+def environment_of(output: bytearray) -> dict[str, str]:
+    return dict(entry.decode().split("=", 1) for entry in output.split(b"\0")[:-1])
 
 
 def test_the_environment_is_a_listed_one(agent: Agent) -> None:
@@ -228,7 +227,8 @@ def test_output_that_never_stops_is_cut_at_the_end(host: Host) -> None:
     writer = "echo $$ >pid; echo >up; exec yes"
     run = host.run(f"mkfifo up; setsid bash -c '{writer}' & read <up; exit 6")
     assert run.exited.exit_code == 6
-    os.kill(int(Path(host.hello.folder, "pid").read_text()), signal.SIGKILL)
+    pid = int(Path(host.hello.folder, "pid").read_text())
+    wait_until(lambda: not is_alive(pid), "its end: nobody reads")
 
 
 def test_output_may_be_closed_early(host: Host) -> None:

@@ -226,8 +226,8 @@ class Daemon:
                 number,
                 order,
                 self._environment,
-                self._sees_all,
                 self._oom_score,
+                self._sees_all,
                 self._run_ended,
             )
         except SpawnError as error:

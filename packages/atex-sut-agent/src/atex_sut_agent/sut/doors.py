@@ -4,38 +4,17 @@ Here are the descriptors; what comes through them is read by `control.Door`.
 """
 
 import contextlib
-import fcntl
 import os
 import socket
-import struct
-import termios
 
 from .control import Door, Listener
 from .framing import MAX_CHUNK
 from .loop import READ, Loop
+from .pipes import bytes_waiting, new_pipe
 from .results import GrammarError
 
 _BACKLOG = 512
 _MAX_CLIENTS = 512  # at once; more wait to be accepted
-_PIPE_SIZE = 1024 * 1024  # bytes, asked for; the kernel may give less
-_F_SETPIPE_SZ = 1031  # has no name in Python 3.6
-
-
-def new_pipe() -> "tuple[int, int]":
-    """Return (read end, write end) of a pipe that is large and does not block its reader."""
-    reader, writer = os.pipe()
-    os.set_blocking(reader, False)
-    try:
-        fcntl.fcntl(writer, _F_SETPIPE_SZ, _PIPE_SIZE)
-    except OSError:
-        pass  # beyond the user's quota of pipe memory: slower, not wrong
-    return reader, writer
-
-
-def bytes_waiting(fd: int) -> int:
-    """Return how many bytes can be read from a pipe or socket now."""
-    waiting = fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4)
-    return int(struct.unpack("i", waiting)[0])
 
 
 class DoorsListener(Listener):

@@ -12,10 +12,10 @@ from .processes import state_and_start
 
 
 def remember(folder: str, pid: int) -> None:
-    """Note that `pid` leads the session of the run that goes on. Raises OSError where that can not be written."""
-    note = {"pid": pid, "start": state_and_start(pid)[1], "boot": boot()}
-    with open(_path(folder), "wb") as file:
-        file.write(json.dumps(note).encode())
+    """Note that our child `pid` leads the session of the run. Raises OSError where that can not be written."""
+    note = json.dumps([pid, state_and_start(pid)[1], boot()]).encode()
+    with open(_path(folder), "wb", buffering=0) as file:
+        file.write(note)
 
 
 def recall(folder: str) -> "tuple[int | None, str]":
@@ -25,16 +25,16 @@ def recall(folder: str) -> "tuple[int | None, str]":
     """
     try:
         with open(_path(folder), "rb") as file:
-            note = json.loads(file.read().decode())
+            pid, start, then = json.loads(file.read().decode())
     except (OSError, ValueError):
         return None, ""
-    if note["boot"] != boot():
+    if tuple(then) != boot():
         return None, "the machine was restarted"
     try:
-        same = state_and_start(note["pid"])[1] == note["start"]
+        same = state_and_start(pid)[1] == start
     except OSError:
         same = True  # the leader is gone; as long as its session has a member, nobody else gets that number
-    return note["pid"] if same else None, "the agent was killed"
+    return pid if same else None, "the agent was killed"
 
 
 def forget(folder: str) -> None:

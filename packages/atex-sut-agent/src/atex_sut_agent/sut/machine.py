@@ -1,5 +1,6 @@
 """What the agent tells about the machine it runs on, and the environment a test gets there."""
 
+import functools
 import os
 import pwd
 import re
@@ -16,18 +17,24 @@ _ESCAPED = re.compile(rb"\\([0-7]{3})")  # blanks in /proc/self/mountinfo
 _STANDARD_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
-def boot() -> "list[str | int]":
+@functools.lru_cache(maxsize=None)
+def boot() -> "tuple[str, int]":
     """Return what tells this boot from others: (boot id, PID 1's start). In a container the first is the host's."""
-    return [_boot_id(), _init_started()]
+    boot_id = _first_word("/proc/sys/kernel/random/boot_id", "")
+    try:
+        return boot_id, state_and_start(1)[1]
+    except OSError:  # /proc may hide others' processes
+        return boot_id, 0
 
 
 def facts() -> "dict[str, Any]":
     """Return the machine's part of the hello message."""
+    boot_id, init_started = boot()
     return {
         "user": _user().pw_name,
-        "boot_id": _boot_id(),
+        "boot_id": boot_id,
         "uptime": float(_first_word("/proc/uptime", "0")),
-        "init_started": _init_started(),
+        "init_started": init_started,
         "missing": [] if HAS_PRCTL else ["ctypes"],
     }
 
@@ -84,14 +91,3 @@ def _first_word(path: str, default: str) -> str:
             return (file.read().split() or [default])[0]
     except OSError:
         return default
-
-
-def _boot_id() -> str:
-    return _first_word("/proc/sys/kernel/random/boot_id", "")
-
-
-def _init_started() -> int:
-    try:
-        return state_and_start(1)[1]
-    except OSError:  # /proc may hide others' processes
-        return 0

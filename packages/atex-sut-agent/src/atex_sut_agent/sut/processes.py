@@ -31,7 +31,7 @@ def state_and_start(pid: int) -> "tuple[str, int]":
 
     Raises OSError where there is no such process.
     """
-    with open("/proc/{}/stat".format(pid), "rb") as stat:
+    with open("/proc/{}/stat".format(pid), "rb", buffering=0) as stat:
         fields = stat.read().rpartition(b")")[2].split()
     return fields[0].decode(), int(fields[19])
 
@@ -50,12 +50,6 @@ def kill_session(leader: int) -> int:
     for pid in members:
         _send(os.kill, pid, signal.SIGKILL)
     return len(members)
-
-
-def end_leader(leader: int) -> None:
-    """SIGKILL the session that our child `leader` leads, and reap that child."""
-    signal_session(leader, signal.SIGKILL)
-    os.waitpid(leader, 0)
 
 
 def has_living_children() -> bool:

@@ -4,15 +4,17 @@ import contextlib
 import os
 import re
 
-from . import leader, processes
+from . import leader
+from .clock import now
 from .control import Door
-from .doors import Doors, DoorsListener, bytes_waiting, new_pipe
+from .doors import Doors, DoorsListener
 from .durations import parse_duration
 from .files import Files
 from .framing import MAX_CHUNK
 from .lifetime import Lifetime
 from .loop import READ, Loop
 from .outbox import Outbox
+from .pipes import bytes_waiting, new_pipe
 from .results import GrammarError
 from .spawn import SpawnError, spawn
 
@@ -37,9 +39,9 @@ class Run(DoorsListener):
         folder: str,
         number: int,
         order: "dict[str, Any]",
-        base_environment: "dict[str, str]",
-        sees_all: bool,
+        environment: "dict[str, str]",
         oom_score: str,
+        sees_all: bool,
         on_end: "Callable[[Run], None]",
     ) -> None:
         self.number = number
@@ -56,14 +58,17 @@ class Run(DoorsListener):
         self._exit_code: "int | None" = None  # what `exitcode` asked for
         self._error: "str | None" = None  # the first reason why a door was closed
         self._paused = False
+        started = now()
         try:
             with contextlib.ExitStack() as undo:
-                pid = self._start(order, dict(base_environment), oom_score, undo)
+                pid = self._start(order, dict(environment), oom_score, undo)
                 undo.pop_all()
         except (OSError, ValueError) as error:  # ValueError: text that can not be written as UTF-8
             raise SpawnError("the run could not be prepared: {}".format(error))
         self._loop.watch(self._output, READ, self._read_output)
-        self._lifetime = Lifetime(loop, pid, order["limit"], order["grace"], sees_all, self._finish)
+        self._lifetime = Lifetime(
+            loop, pid, started, order["limit"], order["grace"], sees_all, self._finish
+        )
         self._send({"kind": "started", "run": number, "pid": pid})
 
     def _start(
@@ -82,13 +87,20 @@ class Run(DoorsListener):
         undo.callback(self._doors.shut)
         self._output, write_end = new_pipe()
         undo.callback(os.close, self._output)
+        undo.callback(leader.forget, self._folder)
         try:
-            pid = spawn(argv, order["folder"], environment, write_end, self._doors.pipe, oom_score)
+            pid = spawn(
+                argv,
+                order["folder"],
+                environment,
+                write_end,
+                self._doors.pipe,
+                oom_score,
+                announce=lambda pid: leader.remember(self._folder, pid),
+            )
         finally:
             os.close(write_end)
-        undo.callback(processes.end_leader, pid)
         self._doors.close_pipe()
-        leader.remember(self._folder, pid)
         return pid
 
     def _write_script(self, script: str) -> str:

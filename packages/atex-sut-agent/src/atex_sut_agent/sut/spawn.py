@@ -4,6 +4,9 @@ import errno
 import fcntl
 import os
 import signal
+import socket
+
+from .pipes import read_all
 
 try:
     import ctypes
@@ -20,6 +23,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _TEST_CONTROL = 3  # the descriptor of ATEX_TEST_CONTROL; a single digit, because dash takes no more
 _LOWEST_OURS = 10
+_GO = b"\0"
 _OOM_SCORE = "/proc/self/oom_score_adj"
 
 HAS_PRCTL = _prctl is not None
@@ -52,38 +56,42 @@ def spawn(
     output: int,
     control: int,
     oom_score: str,
+    announce: "Callable[[int], None]",
 ) -> int:
     """Start `argv` in `folder` as the leader of a new session; return its pid.
 
     `output` becomes its stdout and stderr, `control` its descriptor 3, stdin is /dev/null. It is killed when this
-    process dies; when memory runs out, it counts as `oom_score` says ("": as we do). Raises SpawnError where the
-    folder or the program is not there, or takes no such environment.
+    process dies; when memory runs out, it counts as `oom_score` says ("": as we do). `announce(pid)` is called before
+    the program begins, and it does not begin where that raises OSError.
+
+    Raises SpawnError where the folder or the program is not there, or takes no such environment; OSError.
     """
-    failure_read, failure_write = os.pipe()
-    parent = os.getpid()
-    try:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        parent = os.getpid()
         pid = os.fork()
-    except OSError as error:
-        os.close(failure_read)
-        os.close(failure_write)
-        raise SpawnError("no process could be started: {}".format(error.strerror))
-    if pid == 0:
+        if pid == 0:
+            try:
+                ours.close()
+                _live(theirs, argv, folder, environment, output, control, oom_score, parent)
+            finally:
+                os._exit(127)
+        theirs.close()
         try:
-            failure_write = fcntl.fcntl(failure_write, fcntl.F_DUPFD_CLOEXEC, _LOWEST_OURS)
-            _become(argv, folder, environment, output, control, oom_score, parent)
-        except Exception as error:  # whatever it is, it has to be told
-            os.write(failure_write, str(error).encode("utf-8", "replace"))
-        finally:
-            os._exit(127)
-    os.close(failure_write)
-    reason = _read_all(failure_read)
-    if reason:
-        os.waitpid(pid, 0)
-        raise SpawnError(reason.decode("utf-8", "replace"))
+            announce(pid)  # while the child prepares itself
+            ours.send(_GO)
+            reason = read_all(ours.fileno())
+            if reason:
+                raise SpawnError(reason.decode("utf-8", "replace"))
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
     return pid
 
 
-def _become(
+def _live(
+    parents: socket.socket,
     argv: "list[str]",
     folder: str,
     environment: "dict[str, str]",
@@ -92,13 +100,34 @@ def _become(
     oom_score: str,
     parent: int,
 ) -> None:
-    output = fcntl.fcntl(output, fcntl.F_DUPFD_CLOEXEC, _LOWEST_OURS)
-    control = fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, _LOWEST_OURS)
+    """The life of the child until it is a test. What goes wrong is told on `parents`, which a test's begin closes."""
+    fd = parents.fileno()
+    problem = ""
+    try:
+        fd = _above_the_test(fd)
+        _become(_above_the_test(output), _above_the_test(control), oom_score, parent)
+    except Exception as error:  # whatever it is, it has to be told
+        problem = str(error)
+    if os.read(fd, 1) == _GO:
+        try:
+            if not problem:
+                _execute(argv, folder, environment)
+        except Exception as error:
+            problem = str(error)
+        os.write(fd, problem.encode("utf-8", "replace"))
+
+
+def _above_the_test(fd: int) -> int:
+    """Return a duplicate of `fd` that is none of a test's descriptors, and that no test inherits."""
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LOWEST_OURS)
+
+
+def _become(output: int, control: int, oom_score: str, parent: int) -> None:
     os.setsid()
     if _prctl is not None:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
-        return  # it died before we asked to die with it
+        raise SpawnError("the agent died before this process had asked to die with it")
     _reset_signals()
     if oom_score:
         _set_oom_score(oom_score)
@@ -107,6 +136,9 @@ def _become(
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.dup2(control, _TEST_CONTROL)
+
+
+def _execute(argv: "list[str]", folder: str, environment: "dict[str, str]") -> None:
     # Encoded here: Python 3.6 in the C locale would refuse what is not ASCII.
     variables = {_encode(name): _encode(value) for name, value in environment.items()}
     try:
@@ -136,13 +168,3 @@ def _reset_signals() -> None:
 def _set_oom_score(score: str) -> None:
     with open(_OOM_SCORE, "w") as file:
         file.write(score)
-
-
-def _read_all(fd: int) -> bytes:
-    chunks: "list[bytes]" = []
-    while True:
-        chunk = os.read(fd, 4096)
-        if not chunk:
-            os.close(fd)
-            return b"".join(chunks)
-        chunks.append(chunk)
