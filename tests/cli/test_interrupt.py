@@ -3,7 +3,6 @@
 import contextlib
 import random
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest

@@ -38,6 +38,7 @@ def test_names_and_patterns(names: str, host: str, is_known: bool, tmp_path: Pat
     assert bool(known(f"{names} ssh-ed25519 {CODED} comment\n", host, tmp_path)) == is_known
 
 
+@pytest.mark.needs("ssh-keygen")
 def test_hashed_names(tmp_path: Path) -> None:
     """As ssh-keygen makes them, whose word counts."""
     path = tmp_path / "known_hosts"

@@ -79,6 +79,7 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         process.terminate()
 
 
+@pytest.mark.needs("ssh-agent", "ssh-add")
 @pytest.mark.usefixtures("agent")
 def test_the_agent_is_asked(sshd: Sshd) -> None:
     subprocess.run(["ssh-add", "-q", sshd.identity], check=True)
@@ -86,6 +87,7 @@ def test_the_agent_is_asked(sshd: Sshd) -> None:
         assert connection.run("true").exit_code == 0
 
 
+@pytest.mark.needs("ssh-agent", "ssh-add")
 @pytest.mark.usefixtures("agent")
 def test_the_agent_opens_an_encrypted_key(sshd: Sshd) -> None:
     subprocess.run(["ssh-add", "-q", sshd.identity], check=True)
