@@ -157,7 +157,7 @@ class Scheduler:
         worker = self._workers.get(number)
         if worker is None or worker.state is _State.LEAVING:
             return []
-        self._let_go(number)
+        self._let_go(number)  # nobody has to tell it: it leaves by itself
         worker.platform.failures.append(reason)
         return self._staff(worker.platform)
 
