@@ -27,9 +27,11 @@ def test_quickstart() -> None:
         "/tests/python": "/tests/python",
         "/tests/simple/environment": "/tests",
         "/tests/simple/exit-code": "/tests",
+        "/tests/simple/patience": "/tests",
         "/tests/simple/prepared": "/",
     }
-    assert [test.serial for test in suite.tests] == [1, 2, 3, 4, 5]
+    assert names(suite)[0] == "/tests/simple/patience"
+    assert [test.serial for test in suite.tests] == [1, 2, 3, 4, 5, 6]
 
 
 def test_without_a_plan_all_tests_run(grow: Grow) -> None:
