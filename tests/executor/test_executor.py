@@ -121,6 +121,14 @@ def test_after_the_grace_it_is_killed(local: Connection, execute: Execute, run: 
     assert not is_running(int(run.output(outcome.record)))
 
 
+def test_what_is_no_text_is_not_started(local: Connection, execute: Execute, run: Run) -> None:
+    executor = execute(local, "true", environment={"A": "half of a pair: \ud800"})
+    outcome = executor.run(executor.suite.tests[0], run.sink)
+    assert outcome.status == "infra"
+    assert "not everything in it is UTF-8" in (outcome.note or "")
+    assert executor.alive
+
+
 def test_a_folder_that_is_not_there_is_infra(local: Connection, execute: Execute, run: Run) -> None:
     test = Test(name="/test", test="true", path="/none")
     outcome = execute(local, test).run(test, run.sink)

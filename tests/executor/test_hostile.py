@@ -141,6 +141,24 @@ else:
     assert [record.get("name") for record in run.records()] == ["1", "2", "3", None]
 
 
+def test_a_replay_is_acknowledged_again(outcome_of: OutcomeOf) -> None:
+    script = f"""
+if attachment == 1:
+    run = started()
+{_indent(RESULT.format(n=1))}
+    heard('acknowledge')
+else:
+    boot()
+    hello(order=1, run=1, frame=2)
+    run = 1
+{_indent(RESULT.format(n=1))}
+    assert heard('acknowledge')['frame'] == 1
+    exited(2, run)
+    serve()
+"""
+    assert outcome_of(script, patience=60.0).status == "pass"
+
+
 def test_a_replay_that_leaves_something_out(outcome_of: OutcomeOf, run: Run) -> None:
     script = f"""
 if attachment == 1:

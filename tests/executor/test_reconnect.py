@@ -116,7 +116,7 @@ def test_a_killed_agent_is_infra_and_the_next_test_runs(
     executor = execute(connection, suicide, Test(name="/next", test="echo next"))
     first, second = (executor.run(test, run.sink) for test in executor.suite.tests)
     assert (first.status, first.machine_lost) == ("infra", False)
-    assert (first.note or "").startswith("the agent was killed during this test")
+    assert (first.note or "").startswith("the agent died during this test: the agent was")
     assert "loginctl enable-linger" in (first.note or "")
     assert (second.status, run.output(second.record)) == ("pass", "next\n")
     assert not mark.exists()

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from atex_executor import FolderSink
+from atex_executor.ending import Ending
 from atex_executor.errors import ProtocolBroken, SinkFull
 from atex_executor.layout import result_file
 from atex_executor.merge import merge
-from atex_executor.verdict import Ending, worse
+from atex_executor.verdict import worse
 from atex_sut_agent.protocol import AgentMessage, Cut, Dropped, FileChunk, Noted, Output, Results
 from atex_sut_agent.sut.names import subtest_name
 from hypothesis import given

@@ -1,7 +1,8 @@
 """Verdicts: spec/RESULTS.md, "The verdict"."""
 
 import pytest
-from atex_executor.verdict import Ending, Verdict, human_duration, judge, signal_name, worse
+from atex_executor.ending import Ending
+from atex_executor.verdict import Verdict, human_duration, judge, signal_name, worse
 
 
 def ended(**how: object) -> Ending:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from atex_executor import FolderSink
+from atex_executor.ending import Ending
 from atex_executor.layout import attempt_folder, result_file
 from atex_executor.recorder import Recorder
-from atex_executor.verdict import Ending
 from atex_fmf import Test
 from atex_sut_agent.protocol import Cut, Dropped, FileChunk, Output, Results
 from atex_sut_agent.sut.names import subtest_name

@@ -12,8 +12,9 @@ from atex_executor.errors import (
     UnsupportedPhase,
     UploadFailed,
 )
-from atex_executor.executor import Executor, RunOutcome, check_plan
+from atex_executor.executor import Executor, RunOutcome
 from atex_executor.folder import FolderSink
+from atex_executor.phases import check_plan
 from atex_executor.records import unstarted_record
 from atex_executor.sink import Sink
 

@@ -9,28 +9,22 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
-from atex_fmf import Phase, Plan, Suite, Test
+from atex_fmf import Suite, Test
 from atex_provision import Channel, Connection, ProvisionError
 from atex_sut_agent import unpack_command
 from atex_sut_agent.protocol import Hello, Start
 
-from atex_executor import layout
-from atex_executor.environment import phase_environment, test_environment
-from atex_executor.errors import ExecutorError, MachineLost, PhaseFailed, UnsupportedPhase
-from atex_executor.output_file import OutputFile
+from atex_executor.ending import infra
+from atex_executor.environment import test_environment
+from atex_executor.errors import ExecutorError
+from atex_executor.phases import PHASE_LIMIT, STRICT, Phases, check_plan
 from atex_executor.recorder import Recorder
 from atex_executor.records import timestamp, unstarted_record
 from atex_executor.session import Session, tree_folder
 from atex_executor.sink import Sink
 from atex_executor.upload import upload
-from atex_executor.verdict import Ending, judge
 
-PHASE_LIMIT = 3600.0  # seconds, of each script of prepare, and of finish altogether
-CANCEL_GRACE = (
-    5.0  # seconds between SIGINT and SIGKILL where somebody else than the limit ends a run
-)
-
-_STRICT = "set -eo pipefail\n"
+_CANCEL_GRACE = 5.0  # seconds between SIGINT and SIGKILL
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +81,9 @@ class Executor:
         self._variables = {**environment, **secrets}
         self._grace = grace
         self._session = Session(connection, patience=patience, python=python, work=work)
+        self._phases = Phases(
+            self._session, suite.plan, self._variables, platform=platform, machine=machine
+        )
         self._lock = threading.Lock()  # guards the rest
         self._tree = ""  # on the machine, once it is there
         self._connecting = False
@@ -150,8 +147,7 @@ class Executor:
 
         Raises PhaseFailed for the first script that fails or is cancelled, MachineLost, SinkError.
         """
-        for phase in self.suite.plan.prepare:
-            self._run_phase("prepare", phase, sink, deadline=None)
+        self._phases.prepare(sink, self._tree)
 
     def run(self, test: Test, sink: Sink, *, attempt: int = 1) -> RunOutcome:
         """Run one test and record it into `sink`; its final record is there when this returns, and is its last.
@@ -166,7 +162,7 @@ class Executor:
         )
         started = timestamp(time.time())
         begun = time.monotonic()
-        ending = Ending(ended_by="infra", note="interrupted on the host")
+        ending = infra("interrupted on the host")
         try:
             ending = self._session.run(self._order(test), recorder.apply)
         finally:
@@ -185,18 +181,10 @@ class Executor:
     def finish(self, sink: Sink, *, limit: float = PHASE_LIMIT) -> None:
         """Run all of the plan's finish phases, within `limit` seconds altogether; also after `cancel()`.
 
-        Raises PhaseFailed afterwards if one failed, at once if they are cancelled; MachineLost, SinkError.
+        Raises PhaseFailed afterwards if one failed or was cancelled; MachineLost, SinkError.
         """
         self._session.allow()
-        deadline = time.monotonic() + limit
-        failure = None
-        for phase in self.suite.plan.finish:
-            try:
-                self._run_phase("finish", phase, sink, deadline=deadline)
-            except PhaseFailed as error:
-                failure = failure or error
-        if failure is not None:
-            raise failure
+        self._phases.finish(sink, self._tree, limit)
 
     def cancel(self, note: str, *, at_once: bool = False) -> None:
         """End what runs now and refuse later runs; `note` says why, for the records.
@@ -207,7 +195,7 @@ class Executor:
         with self._lock:
             self._cancelled = self._cancelled or note
             connecting, uploading = self._connecting, self._uploading
-        self._session.cancel(note, 0.0 if at_once else CANCEL_GRACE)
+        self._session.cancel(note, 0.0 if at_once else _CANCEL_GRACE)
         if connecting:
             self._connection.close()
         if uploading is not None:
@@ -265,7 +253,7 @@ class Executor:
     # Tests -----------------------------------------------------------------------------------------------
 
     def _order(self, test: Test) -> Start:
-        strict = "" if test.framework == "beakerlib" else _STRICT
+        strict = "" if test.framework == "beakerlib" else STRICT
         return Start(
             script=f"{strict}{test.test}\n",
             folder=f"{self._tree}{test.path}".rstrip("/"),
@@ -295,47 +283,3 @@ class Executor:
             machine_lost=self._session.lost is not None,
             record=record,
         )
-
-    # Phases ----------------------------------------------------------------------------------------------
-
-    def _run_phase(self, step: str, phase: Phase, sink: Sink, deadline: float | None) -> None:
-        path = layout.phase_file(self._platform, step, self._machine, phase.name)
-        output = OutputFile(sink, path)
-        environment = phase_environment(self.suite.plan, self._variables, self._tree)
-        for script in phase.script:
-            limit = PHASE_LIMIT if deadline is None else deadline - time.monotonic()
-            if limit <= 0:
-                raise PhaseFailed(
-                    f"{self._machine}: no time is left for {step} phase {phase.name!r}"
-                )
-            output.next_script()
-            start = Start(
-                script=f"{_STRICT}{script}\n",
-                folder=self._tree,
-                environment=environment,
-                limit=limit,
-                grace=CANCEL_GRACE,
-            )
-            self._check_phase(
-                self._session.run(start, output.apply), f"{step} phase {phase.name!r}", path
-            )
-
-    def _check_phase(self, ending: Ending, what: str, path: str) -> None:
-        lost = self._session.lost
-        if ending.ended_by != "itself" and lost is not None:
-            raise MachineLost(f"{self._machine}: lost in {what}: {lost}")
-        verdict = judge(ending)
-        if verdict.status != "pass":
-            reason = verdict.note or f"exit code {verdict.exit_code}"
-            raise PhaseFailed(
-                f"{self._machine}: {what} failed: {reason}; its output is in files/{path}"
-            )
-
-
-def check_plan(plan: Plan) -> None:
-    """Raise UnsupportedPhase where `plan` asks for what an Executor can not do; before a machine is asked for, say."""
-    for phase in (*plan.prepare, *plan.finish):
-        if phase.how != "shell":
-            raise UnsupportedPhase(
-                f"{plan.name}: phase {phase.name!r}: `how: {phase.how}` is not supported yet, only `how: shell` is"
-            )

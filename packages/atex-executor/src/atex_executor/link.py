@@ -125,6 +125,7 @@ class Link:
         """Send over this one from now on."""
         with self._lock:
             self._attachment = attachment
+            self._acknowledged = 0  # what was said on an earlier one may never have arrived
 
     def queue(self, frame: bytes) -> bool:
         """Put a frame behind those that are to be sent, and an acknowledgement before it; return False if detached."""
@@ -239,7 +240,7 @@ class Link:
         if reborn:
             self._applied = 0
             with self._lock:
-                self._settled = self._acknowledged = 0
+                self._settled = 0
         try:
             self._listener.attached(attachment, reborn=reborn)
         except (ProvisionError, TimeoutError):

@@ -19,12 +19,13 @@ from atex_sut_agent.protocol import AgentMessage, Dropped, FileChunk, Noted, Out
 from atex_sut_agent.sut.names import subtest_name
 
 from atex_executor import layout
+from atex_executor.ending import Ending
 from atex_executor.errors import ProtocolBroken, SinkError
 from atex_executor.own_results import OwnResults, TooMuch
 from atex_executor.records import RUNNER_KEYS, final_record, record_head
 from atex_executor.result_files import ResultFiles
 from atex_executor.sink import Sink
-from atex_executor.verdict import Ending, judge
+from atex_executor.verdict import judge
 
 MAX_DEPTH = 64  # of a result, spec/CONTROL_FILE.md
 _PIECE = 256 * 1024  # bytes of results that are objects in memory at the same time

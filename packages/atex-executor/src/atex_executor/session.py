@@ -40,13 +40,13 @@ from atex_sut_agent.protocol import (
     Start,
     Started,
     Superseded,
-    encode_host_message,
 )
 
 from atex_executor.attachment import Attachment
+from atex_executor.ending import GONE_DOWN, Ending, death_note, infra, told_ending
 from atex_executor.errors import MachineLost, ProtocolBroken, SinkError
 from atex_executor.link import SILENCE, Link
-from atex_executor.verdict import Ending, human_duration
+from atex_executor.orders import Order, Orders
 
 _LINGER = 3600.0  # seconds that an agent waits for its host before it ends the test (spec/AGENT.md)
 _CANCEL_LIMIT = 10.0  # seconds for the agent to confirm a cancelled run, on top of the grace
@@ -61,20 +61,10 @@ RunMessage = Started | Output | FileChunk | Results | Dropped | Noted
 _log = logging.getLogger(__name__)
 
 
-class _Order:
-    """An order, kept until its run is over."""
-
-    def __init__(self, number: int, message: HostMessage) -> None:
-        self.number = number
-        self.message = message
-        self.frame = encode_host_message(message, number)
-        self.sent = False  # on some attachment; whether it arrived there is another question
-
-
 class _Run:
     """What goes on now."""
 
-    def __init__(self, start: _Order, apply: Apply, grace: float) -> None:
+    def __init__(self, start: Order, apply: Apply, grace: float) -> None:
         self.start = start
         self.apply = apply
         self.grace = grace  # seconds
@@ -102,8 +92,7 @@ class Session:
         self._link = Link(connection, self.id, self, patience=patience, python=python, work=work)
         self._changed = threading.Condition()
         self._hello: Hello | None = None
-        self._number = 0  # of the last order
-        self._orders: list[_Order] = []  # of the present run, and the end
+        self._orders = Orders()
         self._run: _Run | None = None
         self._cancelled: str | None = None  # why no run is started now
         self._lost: str | None = None  # why none can be started any more
@@ -133,10 +122,13 @@ class Session:
         """Run `start` to its end. Another thread calls `apply` with what the run says, and not after this returns."""
         with self._changed:
             if self._lost is not None:
-                return Ending(ended_by="infra", note=self._lost)
+                return infra(self._lost)
             if self._cancelled is not None:
                 return Ending(ended_by="cancel", note=self._cancelled)
-            run = self._run = _Run(self._order(start), apply, start.grace)
+            try:
+                run = self._run = _Run(self._order(start), apply, start.grace)
+            except UnicodeEncodeError as error:
+                return infra(f"it could not be started: not everything in it is UTF-8: {error}")
         try:
             self._link.flush()
             return self._wait(run)
@@ -185,7 +177,7 @@ class Session:
                 if left is not None and left <= 0:
                     self._lost = "the agent did not confirm that a cancelled run ended"
                     note = f"{run.cancel_note}; {self._lost}, {self._may_run_until()}"
-                    run.ending = Ending(ended_by="infra", note=note)
+                    run.ending = infra(note)
                     break
                 self._changed.wait(left)
             return run.ending
@@ -194,27 +186,22 @@ class Session:
         """See to it that nothing more happens for `run`."""
         with self._changed:
             if run.ending is None:  # an exception of ours, Ctrl-C for instance, came between
-                self._lost = self._lost or "a run was left alone"
-            run.ending = run.ending or Ending(ended_by="infra")
+                run.ending = infra("interrupted on the host")
+                self._lost = self._lost or "a test was left alone there"
             self._run = None
-            self._orders = [order for order in self._orders if isinstance(order.message, End)]
+            self._orders.forget_run()
             self._changed.wait_for(lambda: not run.applying)  # a write(2), nothing else
 
     # Orders; `_changed` is held --------------------------------------------------------------------------
 
-    def _order(self, message: HostMessage) -> _Order:
-        self._number += 1
-        order = _Order(self._number, message)
-        self._orders.append(order)
+    def _order(self, message: HostMessage) -> Order:
+        order = self._orders.add(message)
         order.sent = self._link.queue(order.frame)
         return order
 
     def _order_end(self) -> None:
-        if not self._is_ending():
+        if not self._orders.are_ending:
             self._order(End())
-
-    def _is_ending(self) -> bool:
-        return any(isinstance(order.message, End) for order in self._orders)
 
     def _cancel_run(self, run: _Run, note: str, grace: float) -> None:
         run.cancel_note = run.cancel_note or note
@@ -223,7 +210,7 @@ class Session:
             deadline = time.monotonic() + grace + _CANCEL_LIMIT
             run.deadline = min(deadline, run.deadline or deadline)
         else:
-            self._orders.remove(run.start)
+            self._orders.take_back(run.start)
             run.ending = Ending(ended_by="cancel", note=note)
         self._changed.notify_all()
 
@@ -243,10 +230,9 @@ class Session:
                 self._bury(attachment.hello)
             self._hello = attachment.hello
             self._going_down = False
-            for order in self._orders:
-                if order.number > attachment.hello.order:
-                    order.sent = True
-                    attachment.queue(order.frame)
+            for order in self._orders.unknown_to(attachment.hello.order):
+                order.sent = True
+                attachment.queue(order.frame)
             self._link.use(attachment)
         if not usable:
             raise MachineLost(
@@ -285,7 +271,7 @@ class Session:
                 self._order_end()
                 reason = f"{reason}; {self._may_run_until()}"
             if self._run is not None and self._run.ending is None:
-                self._run.ending = Ending(ended_by="infra", note=reason)
+                self._run.ending = infra(reason)
             self._changed.notify_all()
 
     def _apply(self, message: RunMessage, tail: bytes) -> bool:
@@ -317,7 +303,7 @@ class Session:
         run = self._run
         if run is not None and run.start.number == number and run.ending is None:
             return run
-        if self._lost is None or number > self._number:
+        if self._lost is None or number > self._orders.last:
             raise ProtocolBroken(f"a message came for run {number}, which does not go on")
         return None
 
@@ -326,31 +312,20 @@ class Session:
             run = self._find(message.run)
             if run is None:
                 return
-            run.ending = self._ending(run, message)
+            run.ending = told_ending(message, run.cancel_note)
+            if run.sink_error is not None:
+                run.ending = infra(run.sink_error)
+            elif self._going_down:
+                run.ending = infra(GONE_DOWN)
             if isinstance(message, Exited) and message.left_behind:
                 self._lost = f"{message.left_behind} processes of a test can not be killed"
             self._changed.notify_all()
 
-    def _ending(self, run: _Run, message: Exited | Failed) -> Ending:
-        if isinstance(message, Failed):
-            return Ending(ended_by="infra", note=f"it could not be started: {message.reason:.1000}")
-        _check(message)
-        ending = Ending(
-            ended_by=message.ended_by,
-            exit_code=message.exit_code,
-            signal=message.signal,
-            seconds=message.seconds,
-            limit=message.limit,
-            error=message.error and message.error[:1000],
-            note=run.cancel_note or "the session was closed",
-        )
-        if run.sink_error is not None:
-            return Ending(ended_by="infra", note=run.sink_error)
-        if self._going_down:
-            return Ending(ended_by="infra", note="the machine shut down during this test")
-        return ending
-
     # Another incarnation ---------------------------------------------------------------------------------
+
+    def _is_ending(self) -> bool:
+        with self._changed:
+            return self._orders.are_ending
 
     def _has_tree(self, hello: Hello) -> bool:
         """Is what the tests run in still there? A reboot may have cleaned up."""
@@ -358,44 +333,19 @@ class Session:
         return self._connection.run(command, timeout=_TREE_CHECK_LIMIT).exit_code == 0
 
     def _bury(self, hello: Hello) -> None:
-        """The agent died and a new one answers: what was sent to the old one is over, what was not is still to come."""
-        before = self._hello
-        same_boot = before is not None and (before.boot_id, before.init_started) == (
-            hello.boot_id,
-            hello.init_started,
-        )
-        if self._going_down or not same_boot:
-            note = "the machine went down during this test"
-        else:
-            note = f"the agent was killed during this test{': ' if hello.last_words else ''}{hello.last_words:.1000}"
-            away = time.monotonic() - self._link.heard
-            if away < 60:
-                note += (
-                    f" (a new one answered after {human_duration(round(away, 1))}; where processes end with their"
-                    " login, `loginctl enable-linger` or logind's KillExcludeUsers keeps them)"
-                )
+        """A new agent answers: what was sent to the old one is over, what was not is still to come."""
+        away = time.monotonic() - self._link.heard
+        note = death_note(self._hello or hello, hello, away=away)
+        if self._going_down:
+            note = GONE_DOWN
         _log.warning("%s: %s", self._connection.name, note)
         run = self._run
         if run is not None and run.start.sent and run.ending is None:
-            run.ending = Ending(ended_by="infra", note=note)
+            run.ending = infra(note)
             self._changed.notify_all()
-        self._orders = [
-            order for order in self._orders if not order.sent or isinstance(order.message, End)
-        ]
+        self._orders.forget_sent()
 
 
 def tree_folder(hello: Hello) -> str:
     """Return the folder, on the machine, of the session's tree."""
     return f"{hello.folder}/tree"
-
-
-def _check(exited: Exited) -> None:
-    """Raises ProtocolBroken for what no agent reports."""
-    if (
-        exited.ended_by not in ("itself", "limit", "cancel", "linger")
-        or not (exited.exit_code is None or 0 <= exited.exit_code <= 255)
-        or not (exited.signal is None or 0 < exited.signal <= 64)
-        or exited.seconds < 0
-        or exited.limit < 0
-    ):
-        raise ProtocolBroken("a run ended as none can")

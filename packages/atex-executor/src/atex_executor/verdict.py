@@ -4,25 +4,10 @@ import signal
 
 import msgspec
 
+from atex_executor.ending import Ending
+
 # From the worst; among equals of the specification (pass, info) the one that says more comes first.
 _WORST_FIRST = ("error", "fail", "warn", "pass", "info", "skip")
-
-
-class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended, as the agent told it or as the host found out."""
-
-    ended_by: str = "itself"
-    """"itself", "limit", "cancel", "linger"; "infra": the host lost it or never could start it."""
-    exit_code: int | None = None
-    signal: int | None = None
-    """That killed the process."""
-    seconds: float | None = None
-    limit: float = 0.0
-    """Seconds, as it stood at the end."""
-    error: str | None = None
-    """The first thing that the test did wrong at a door of the control file."""
-    note: str | None = None
-    """Why, where `ended_by` is "cancel" or "infra"."""
 
 
 class Verdict(msgspec.Struct, frozen=True):

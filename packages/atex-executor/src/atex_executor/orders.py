@@ -1,0 +1,54 @@
+"""The orders of one session: numbered, and kept until it does not matter any more whether they arrived.
+
+Not thread-safe: the session's lock guards it.
+"""
+
+from atex_sut_agent.protocol import End, HostMessage, encode_host_message
+
+
+class Order:
+    """One order (Start, Cancel, End) and its frame."""
+
+    def __init__(self, number: int, message: HostMessage) -> None:
+        self.number = number
+        self.frame = encode_host_message(message, number)
+        self.is_end = isinstance(message, End)
+        self.sent = False
+        """On some attachment; whether it arrived there is another question."""
+
+
+class Orders:
+    """The orders of the present run, and the one to end the session."""
+
+    def __init__(self) -> None:
+        self.last = 0
+        """The number of the last one."""
+        self._kept: list[Order] = []  # oldest first
+
+    def add(self, message: HostMessage) -> Order:
+        """Number an order and keep it. Raises UnicodeEncodeError where it holds what is not UTF-8."""
+        order = Order(self.last + 1, message)
+        self.last = order.number
+        self._kept.append(order)
+        return order
+
+    @property
+    def are_ending(self) -> bool:
+        """Was the session told to end?"""
+        return any(order.is_end for order in self._kept)
+
+    def unknown_to(self, number: int) -> list[Order]:
+        """Return those that an agent lacks which knows all up to `number`."""
+        return [order for order in self._kept if order.number > number]
+
+    def take_back(self, order: Order) -> None:
+        """Forget one that was never sent."""
+        self._kept.remove(order)
+
+    def forget_run(self) -> None:
+        """The run is over: of its orders none matters any more."""
+        self._kept = [order for order in self._kept if order.is_end]
+
+    def forget_sent(self) -> None:
+        """Who got them is dead: they may have been carried out and are not repeated. The end is, it does no harm."""
+        self._kept = [order for order in self._kept if order.is_end or not order.sent]

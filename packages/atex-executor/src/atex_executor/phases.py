@@ -1,0 +1,93 @@
+"""The phases of a plan, on one machine."""
+
+import time
+from collections.abc import Mapping
+
+from atex_fmf import Phase, Plan
+from atex_sut_agent.protocol import Start
+
+from atex_executor.ending import Ending
+from atex_executor.environment import phase_environment
+from atex_executor.errors import MachineLost, PhaseFailed, UnsupportedPhase
+from atex_executor.layout import phase_file
+from atex_executor.output_file import OutputFile
+from atex_executor.session import Session
+from atex_executor.sink import Sink
+from atex_executor.verdict import judge
+
+PHASE_LIMIT = 3600.0  # seconds, of each script of prepare, and of finish altogether
+STRICT = "set -eo pipefail\n"  # how a script begins
+_GRACE = 5.0  # seconds between SIGINT and SIGKILL for a script whose time is up
+
+
+class Phases:
+    """Runs the phases of `plan` in a session, and writes down what they print. `variables` are those of the run."""
+
+    def __init__(
+        self,
+        session: Session,
+        plan: Plan,
+        variables: Mapping[str, str],
+        *,
+        platform: str,
+        machine: str,
+    ) -> None:
+        self._session = session
+        self._plan = plan
+        self._variables = variables
+        self._platform = platform
+        self._machine = machine
+
+    def prepare(self, sink: Sink, tree: str) -> None:
+        """Run prepare in `tree`, the folder on the machine. Raises as `Executor.prepare()`."""
+        for phase in self._plan.prepare:
+            self._run("prepare", phase, sink, tree, deadline=None)
+
+    def finish(self, sink: Sink, tree: str, limit: float) -> None:
+        """Run finish in `tree`, within `limit` seconds. Raises as `Executor.finish()`."""
+        deadline = time.monotonic() + limit
+        failure = None
+        for phase in self._plan.finish:
+            try:
+                self._run("finish", phase, sink, tree, deadline=deadline)
+            except PhaseFailed as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def _run(self, step: str, phase: Phase, sink: Sink, tree: str, deadline: float | None) -> None:
+        what = f"{step} phase {phase.name!r}"
+        output = OutputFile(sink, phase_file(self._platform, step, self._machine, phase.name))
+        for script in phase.script:
+            limit = PHASE_LIMIT if deadline is None else deadline - time.monotonic()
+            if limit <= 0:
+                raise PhaseFailed(f"{self._machine}: no time is left for {what}")
+            output.next_script()
+            start = Start(
+                script=f"{STRICT}{script}\n",
+                folder=tree,
+                environment=phase_environment(self._plan, self._variables, tree),
+                limit=limit,
+                grace=_GRACE,
+            )
+            self._check(self._session.run(start, output.apply), what, output.path)
+
+    def _check(self, ending: Ending, what: str, path: str) -> None:
+        lost = self._session.lost
+        if ending.ended_by != "itself" and lost is not None:
+            raise MachineLost(f"{self._machine}: lost in {what}: {lost}")
+        verdict = judge(ending)
+        if verdict.status != "pass":
+            reason = verdict.note or f"exit code {verdict.exit_code}"
+            raise PhaseFailed(
+                f"{self._machine}: {what} failed: {reason}; its output is in files/{path}"
+            )
+
+
+def check_plan(plan: Plan) -> None:
+    """Raise UnsupportedPhase where `plan` asks for what an Executor can not do; before a machine is asked for, say."""
+    for phase in (*plan.prepare, *plan.finish):
+        if phase.how != "shell":
+            raise UnsupportedPhase(
+                f"{plan.name}: phase {phase.name!r}: `how: {phase.how}` is not supported yet, only `how: shell` is"
+            )
