@@ -4,6 +4,7 @@ The first bridge of a session starts the daemon, whichever comes first (`handove
 """
 
 import errno
+import fcntl
 import os
 import socket
 import time
@@ -14,6 +15,7 @@ from .daemon import run_daemon
 
 _PATIENCE = 5.0  # seconds for a daemon that is just starting, or just ending
 _RETRY = 0.02  # seconds
+_LOWEST_OURS = 10  # those below are a test's
 
 
 def attach(session: str, folder: str, archive: str) -> None:
@@ -79,14 +81,15 @@ def _start_daemon(session: str, folder: str, archive: str, listener: socket.sock
     try:
         os.setsid()
         if os.fork() == 0:
-            _leave_the_login(listener.fileno())
-            run_daemon(session, folder, archive, listener)
+            run_daemon(session, folder, archive, _leave_the_login(listener))
         code = 0
     finally:
         os._exit(code)
 
 
-def _leave_the_login(kept: int) -> None:
+def _leave_the_login(listener: socket.socket) -> socket.socket:
+    """Hold on to nothing but the listener, which is returned under another descriptor."""
+    kept = fcntl.fcntl(listener.fileno(), fcntl.F_DUPFD_CLOEXEC, _LOWEST_OURS)
     _point_at_null(0, 1, 2)
     for name in os.listdir("/proc/self/fd"):
         if int(name) > 2 and int(name) != kept:
@@ -95,7 +98,7 @@ def _leave_the_login(kept: int) -> None:
             except OSError:
                 pass  # what listdir itself had opened
     os.chdir("/")
-    os.umask(0o077)
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=kept)
 
 
 def _point_at_null(*fds: int) -> None:

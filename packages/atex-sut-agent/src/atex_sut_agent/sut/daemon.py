@@ -16,10 +16,11 @@ import traceback
 from . import handover, last_words, leader, machine, processes
 from .attachment import Attachment
 from .framing import PROTOCOL, FrameError
+from .kernel import OomProtection, become_subreaper
 from .loop import READ, Loop
 from .outbox import Outbox
 from .run import Run
-from .spawn import SpawnError, become_subreaper, protect_from_oom
+from .spawn import SpawnError, prepare_to_spawn
 
 TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Daemon:
         self._left: "int | None" = None  # the leader of a run that left processes behind
         self._environment = machine.base_environment()
         self._sees_all = become_subreaper()
-        self._oom_score = protect_from_oom()
+        self._oom_protection = OomProtection()
         self._linger = self._loop.after(LINGER, self._lingered)
         self._ending: "str | None" = None  # why the session ends
         self._parting = False  # nobody is let in any more
@@ -56,6 +57,7 @@ class Daemon:
 
     def serve(self) -> None:
         """Run until the session is over; then its folder is gone. Whatever it raises, call `abandon()`."""
+        prepare_to_spawn()
         self._catch_signals()
         self._listener.setblocking(False)
         self._loop.watch(self._listener.fileno(), READ, self._accept)
@@ -94,16 +96,16 @@ class Daemon:
         reader, writer = os.pipe()
         os.set_blocking(reader, False)
         os.set_blocking(writer, False)
+        # Never SIG_IGN, which a test would inherit: a handler it does not.
         for number in (
             signal.SIGINT,
             signal.SIGHUP,
-            signal.SIGPIPE,
             signal.SIGTSTP,
             signal.SIGTTOU,
+            signal.SIGCHLD,
         ):
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        signal.signal(signal.SIGTERM, lambda number, frame: None)
+            signal.signal(number, _wake_up)
+        signal.signal(signal.SIGTERM, _wake_up)
         signal.set_wakeup_fd(writer)
         self._loop.watch(reader, READ, lambda mask: self._signalled(os.read(reader, 4096)))
 
@@ -226,7 +228,7 @@ class Daemon:
                 number,
                 order,
                 self._environment,
-                self._oom_score,
+                self._oom_protection,
                 self._sees_all,
                 self._run_ended,
             )
@@ -279,6 +281,10 @@ def run_daemon(session: str, folder: str, archive: str, listener: socket.socket)
         if daemon is not None:
             daemon.abandon()
         last_words.leave(folder, traceback.format_exc())
+
+
+def _wake_up(number: int, frame: object) -> None:
+    """The loop reads the number from the wake-up descriptor."""
 
 
 def _remove(folder: str) -> str:

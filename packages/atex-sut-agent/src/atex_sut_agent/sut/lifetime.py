@@ -77,6 +77,7 @@ class Lifetime:
 
     def cancel(self, grace: "float | None", why: str) -> None:
         """SIGINT, and SIGKILL after `grace` seconds (None: the run's own). Again: it only becomes sooner."""
+        self._notice_the_end()
         grace = self._grace if grace is None else grace
         if not self._ending:
             self.ended_by = why
@@ -110,8 +111,16 @@ class Lifetime:
         self._arm(self._limit.deadline - now(), self._limit_passed)
 
     def _limit_passed(self) -> None:
-        self.ended_by = "limit"
-        self._interrupt(self._grace)
+        self._notice_the_end()
+        if not self._ending:
+            self.ended_by = "limit"
+            self._interrupt(self._grace)
+
+    def _notice_the_end(self) -> None:
+        """It may have come before what happens now, and its signal be still on the way."""
+        ended = processes.ended_child(self.leader)
+        if ended is not None:
+            self.leader_has_ended(*ended[1:])
 
     def _interrupt(self, grace: float) -> None:
         self.killing = True

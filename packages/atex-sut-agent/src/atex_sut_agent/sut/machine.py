@@ -5,8 +5,8 @@ import os
 import pwd
 import re
 
+from .kernel import HAS_PRCTL
 from .processes import state_and_start
-from .spawn import HAS_PRCTL
 
 TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
 if TYPE_CHECKING:

@@ -52,6 +52,12 @@ def kill_session(leader: int) -> int:
     return len(members)
 
 
+def end_leader(leader: int) -> None:
+    """SIGKILL the session that our child `leader` leads, and reap that child."""
+    signal_session(leader, signal.SIGKILL)
+    os.waitpid(leader, 0)
+
+
 def has_living_children() -> bool:
     """Does this process have a child that is not dead already?
 
@@ -65,14 +71,17 @@ def has_living_children() -> bool:
     return True
 
 
-def ended_child() -> "tuple[int, int | None, int | None] | None":
-    """Return (pid, exit code or None, signal or None) of a child that has ended, not yet reaped; None: there is none.
+def ended_child(pid: "int | None" = None) -> "tuple[int, int | None, int | None] | None":
+    """Return (pid, exit code or None, signal or None) of a child (this one, or any) that has ended and is not reaped.
+
+    None: there is none.
 
     It looks only (WNOWAIT): the caller reaps exactly this pid. A waitpid(-1) would take the exit status away from
     whoever waits for that child.
     """
     try:
-        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        which = (os.P_ALL, 0) if pid is None else (os.P_PID, pid)
+        found = os.waitid(*which, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return None
     if found is None:

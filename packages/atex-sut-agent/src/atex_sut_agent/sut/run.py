@@ -4,19 +4,20 @@ import contextlib
 import os
 import re
 
-from . import leader
+from . import leader, processes
 from .clock import now
 from .control import Door
 from .doors import Doors, DoorsListener
 from .durations import parse_duration
 from .files import Files
 from .framing import MAX_CHUNK
+from .kernel import OomProtection
 from .lifetime import Lifetime
 from .loop import READ, Loop
 from .outbox import Outbox
 from .pipes import bytes_waiting, new_pipe
 from .results import GrammarError
-from .spawn import SpawnError, spawn
+from .spawn import SpawnError, Tether, spawn
 
 TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Run(DoorsListener):
         number: int,
         order: "dict[str, Any]",
         environment: "dict[str, str]",
-        oom_score: str,
+        oom_protection: OomProtection,
         sees_all: bool,
         on_end: "Callable[[Run], None]",
     ) -> None:
@@ -61,10 +62,11 @@ class Run(DoorsListener):
         started = now()
         try:
             with contextlib.ExitStack() as undo:
-                pid = self._start(order, dict(environment), oom_score, undo)
+                pid = self._start(order, dict(environment), undo)
                 undo.pop_all()
         except (OSError, ValueError) as error:  # ValueError: text that can not be written as UTF-8
             raise SpawnError("the run could not be prepared: {}".format(error))
+        oom_protection.lift(pid)
         self._loop.watch(self._output, READ, self._read_output)
         self._lifetime = Lifetime(
             loop, pid, started, order["limit"], order["grace"], sees_all, self._finish
@@ -72,11 +74,7 @@ class Run(DoorsListener):
         self._send({"kind": "started", "run": number, "pid": pid})
 
     def _start(
-        self,
-        order: "dict[str, Any]",
-        environment: "dict[str, str]",
-        oom_score: str,
-        undo: contextlib.ExitStack,
+        self, order: "dict[str, Any]", environment: "dict[str, str]", undo: contextlib.ExitStack
     ) -> int:
         """Open what the process needs, start it, return its pid; `undo` learns what to take back."""
         control = os.path.join(self._folder, "control")
@@ -87,19 +85,16 @@ class Run(DoorsListener):
         undo.callback(self._doors.shut)
         self._output, write_end = new_pipe()
         undo.callback(os.close, self._output)
-        undo.callback(leader.forget, self._folder)
+        self._tether = Tether()
+        undo.callback(self._tether.cut)
         try:
             pid = spawn(
-                argv,
-                order["folder"],
-                environment,
-                write_end,
-                self._doors.pipe,
-                oom_score,
-                announce=lambda pid: leader.remember(self._folder, pid),
+                argv, order["folder"], environment, write_end, self._doors.pipe, self._tether
             )
         finally:
             os.close(write_end)
+        undo.callback(processes.end_leader, pid)
+        leader.remember(self._folder, pid)
         self._doors.close_pipe()
         return pid
 
@@ -243,6 +238,7 @@ class Run(DoorsListener):
             waiting -= self._read_output(READ) or waiting
         os.close(self._output)
         self._doors.shut()
+        self._tether.cut()
         life = self._lifetime
         exited = {
             "kind": "exited",
