@@ -17,7 +17,7 @@ from atex_fmf import Phase, Plan, Test
 from atex_provision import Connection, LocalConnection
 
 from tests.executor.conftest import Execute, Run, suite_of
-from tests.executor.waits import Background, eventually
+from tests.waits import Background, eventually
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from atex_provision import Channel, LocalConnection
 
 from tests.executor import impostor
 from tests.executor.conftest import Run, suite_of
-from tests.executor.waits import Background, eventually
+from tests.waits import Background, eventually
 
 RUN = "run = started()\n"
 RESULT = "say('results', {n}, run=run, first={n}, tail=b'{{\"name\":\"{n}\"}}\\n')\n"

@@ -13,8 +13,8 @@ from atex_sut_agent import agent_archive, attach_command
 from atex_sut_agent.protocol import End, encode_host_message
 
 from tests.executor.conftest import Execute, Run, ssh_to, suite_of
-from tests.executor.waits import Background, eventually
 from tests.machines import Sshd
+from tests.waits import Background, eventually
 
 KILLS = 5
 RESULTS = 300  # between two kills

@@ -11,7 +11,7 @@ from atex_executor import UploadFailed
 from atex_executor.upload import upload
 from atex_provision import Connection, ConnectionLost, LocalConnection
 
-from tests.executor.waits import Background
+from tests.waits import Background
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from atex_provision import Channel, Connection, ConnectionLost, ProvisionError
 
-from tests.provision.waits import Background
+from tests.waits import Background
 
 PATIENCE = 10.0  # seconds
 MEGABYTE = 1_000_000

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from atex_provision.ssh.known_hosts import host_id, known_keys, own_file, read_files, remember
 
-from tests.provision.waits import Background
+from tests.waits import Background
 
 KEY = b"a key"
 CODED = base64.b64encode(KEY).decode()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from atex_provision import LocalConnection
 
-from tests.provision.waits import PATIENCE
+from tests.waits import PATIENCE
 
 
 def test_a_command_starts_at_home_in_a_session_of_its_own(home: Path) -> None:

@@ -23,7 +23,7 @@ from atex_provision import (
 
 from tests.machines import LightHost, Sshd
 from tests.provision.conftest import host_of
-from tests.provision.waits import PATIENCE, Background
+from tests.waits import PATIENCE, Background
 
 Factory = Callable[[], Provisioner]
 

@@ -26,7 +26,7 @@ from atex_provision import (
 
 from tests.machines import LightHost, Sshd, sshd_missing
 from tests.provision.conftest import Connect, host_of
-from tests.provision.waits import PATIENCE, Background
+from tests.waits import PATIENCE, Background
 
 
 def say(home: Path, config: str) -> None:

@@ -10,7 +10,7 @@ from atex_provision.ssh.transport import LARGEST_PACKET, BoundedPacketizer, Boun
 
 from tests.machines import Sshd
 from tests.provision.conftest import Connect
-from tests.provision.waits import PATIENCE, Background
+from tests.waits import PATIENCE, Background
 
 MEGABYTE = 1_000_000
 

@@ -27,6 +27,11 @@ class Background(Generic[T]):
             raise self._error
         return self._result[0]
 
+    @property
+    def waiting(self) -> bool:
+        """Whether it has not come to an end."""
+        return self._thread.is_alive()
+
     def _run(self) -> None:
         try:
             self._result.append(self._call())
