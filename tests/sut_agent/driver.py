@@ -138,6 +138,15 @@ class Agent:
         host.begin()
         return host
 
+    def archive(self) -> Path:
+        """The agent's archive, put into the work folder where it is not there yet."""
+        archive = agent_archive()
+        path = self.work / "agents" / f"{archive.digest}.pyz"
+        if not path.exists():
+            path.parent.mkdir(mode=0o700)
+            path.write_bytes(archive.data)
+        return path
+
     def end(self) -> None:
         """End the session, over a new attachment; what it runs is killed."""
         if self.pid and is_alive(self.pid):

@@ -64,14 +64,14 @@ class Lifetime:
         return self._limit.limit
 
     def set_limit(self, seconds: float) -> None:
-        """A new limit, counted from now. Once the end has begun it changes nothing."""
-        if not self._ending:
+        """A new limit, counted from now. Once the time was up, or a cancel came, it changes nothing."""
+        if not self.killing:
             self._limit.set(seconds, now())
             self._rearm_limit()
 
     def move_limit(self, seconds: float) -> None:
-        """The limit grows, or shrinks where `seconds` is negative. Once the end has begun it changes nothing."""
-        if not self._ending:
+        """The limit grows, or shrinks where `seconds` is negative; else like `set_limit`."""
+        if not self.killing:
             self._limit.move(seconds)
             self._rearm_limit()
 
@@ -108,7 +108,8 @@ class Lifetime:
         self._timer = self._loop.after(seconds, callback)
 
     def _rearm_limit(self) -> None:
-        self._arm(self._limit.deadline - now(), self._limit_passed)
+        if not self._leader_ended:
+            self._arm(self._limit.deadline - now(), self._limit_passed)
 
     def _limit_passed(self) -> None:
         self._notice_the_end()
