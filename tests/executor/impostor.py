@@ -4,6 +4,7 @@ Run as `impostor.py SESSION ATTACHMENT SCRIPT`; the names below are what SCRIPT,
 """
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -56,7 +57,7 @@ def heard(*kinds: str) -> dict[str, Any]:
             if message["kind"] in kinds:
                 del _received[: index + 1]
                 return {**message, "number": number}
-        data = sys.stdin.buffer.raw.read(65536)  # type: ignore[attr-defined]
+        data = os.read(0, 65536)
         if not data:
             sys.exit()
         _received.extend((number, json.loads(head)) for number, head, _ in _reader.feed(data))

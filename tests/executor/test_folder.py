@@ -5,7 +5,7 @@ import json
 import os
 import resource
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -148,13 +148,14 @@ def test_after_close_nothing_is_taken(tmp_path: Path) -> None:
     sink = FolderSink(tmp_path)
     sink.close()
     sink.close()
-    for call in (
+    calls: list[Callable[[], None]] = [
         lambda: sink.records([{}]),
         lambda: sink.write("f", 0, b""),
         lambda: sink.link("f", "g"),
         lambda: sink.cut("f", 0),
         lambda: sink.remove("f"),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(SinkError, match="closed"):
             call()
 

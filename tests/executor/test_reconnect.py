@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,11 @@ def breakable(request: pytest.FixtureRequest, own_home: Path) -> tuple[Connectio
     return ssh_to(server), server.kill_sessions
 
 
+def has_lines(path: Path, count: int) -> bool:
+    """Whether there are so many by now."""
+    return path.read_bytes().count(b"\n") >= count
+
+
 def started(executor: Executor, run: Run) -> Background[RunOutcome]:
     """Its first test, which has printed something."""
     test = executor.suite.tests[0]
@@ -73,7 +79,7 @@ def test_a_connection_that_is_killed_five_times(
     running = Background(lambda: executor.run(executor.suite.tests[0], run.sink))
     for kill in range(KILLS):
         half = kill * (RESULTS + 1) + RESULTS // 2
-        eventually(lambda half=half: lines.read_bytes().count(b"\n") >= half)
+        eventually(partial(has_lines, lines, half))
         break_it()
         (go / str(kill)).touch()
     (go / str(KILLS)).touch()
@@ -165,7 +171,7 @@ def test_patience_ends(sshd: Sshd, ssh: SshConnection, execute: Execute, run: Ru
     sshd.kill_sessions()
     outcome = running.result()
     assert (outcome.status, outcome.machine_lost) == ("infra", True)
-    note = outcome.note
+    note = outcome.note or ""
     assert "could not be reached again for 1s" in note
     assert "what it runs may go on until 20" in note
     assert not executor.alive
@@ -219,7 +225,7 @@ def test_cancel_of_a_machine_that_is_away(
     executor.cancel("enough", at_once=True)
     outcome = running.result(5)
     assert (outcome.status, outcome.machine_lost) == ("infra", True)
-    note = outcome.note
+    note = outcome.note or ""
     assert note.startswith("enough; the agent did not confirm")
     executor.close()
     assert "did not confirm its end; what it runs may go on until" in (executor.left or "")
