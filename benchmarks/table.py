@@ -2,10 +2,12 @@
 
 import os
 import platform
+import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -38,5 +40,12 @@ def _number(value: float) -> str:
 
 
 def _machine() -> str:
-    system = f"{platform.machine()}, Linux {platform.release()}, Python {platform.python_version()}"
-    return f"{os.cpu_count()} cores {system}"
+    release = ".".join(platform.release().split(".")[:2])
+    return f"{os.cpu_count()} cores {_processor()}, Linux {release}, Python {platform.python_version()}"
+
+
+def _processor() -> str:
+    """What Linux calls it; the architecture alone where it has no name."""
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    return found[1] if found else platform.machine()
