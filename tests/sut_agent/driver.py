@@ -182,6 +182,7 @@ class Host:
         self.hello: Hello
         self.seen: list[AgentMessage] = []  # all, also those that are not applied again
         self.numbers: list[int] = []  # of the frames that count, as they came
+        self.heads: list[bytes] = []  # of all frames
         self.acknowledging = True
         self._boots = boots
         self._reader = FrameReader()
@@ -253,6 +254,7 @@ class Host:
                 raise Lost("end of file")
             self._frames += self._reader.feed(data)
         number, head, tail = self._frames.pop(0)
+        self.heads.append(head)
         message = decode_agent_message(head)
         self.seen.append(message)
         if number:

@@ -17,9 +17,9 @@ from atex_sut_agent.sut.durations import LONGEST, parse_duration
         ("*3 2s *4", 24),  # multipliers may stand anywhere, and come last
         ("*2 1m *4", 480),
         ("1 m2   m", 180),  # blanks too
-        ("1.5m", 90),
-        ("0.2s", 1),  # whole seconds, rounded up
-        ("3 * 1.33", 4),
+        ("5s*2", 10),
+        ("3 * 1.33", 4),  # whole seconds, rounded up
+        ("*3", 0),  # nothing, three times
         ("0", 0),
         ("  7s  ", 7),
         ("100d *365", LONGEST),
@@ -37,7 +37,10 @@ def test_examples(text: str, seconds: int) -> None:
         "bad",
         "10w",
         "*10m",
-        "*3",
+        "*",
+        "5 *",
+        "1.5m",
+        "0.2",
         "m",
         "5mm",
         "-5",

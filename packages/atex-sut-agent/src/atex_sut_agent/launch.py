@@ -53,9 +53,8 @@ def unpack_command(hello: Hello) -> str:
     It prints "ok" and exits with 0 when the folder `tree` of the session's folder is complete; a reason on stderr
     and another exit code else, and then there is no such folder.
     """
-    return shlex.join(
-        ["exec", hello.python, "-IS", hello.archive, "unpack", f"{hello.folder}/tree"]
-    )
+    python = ["env", "LC_ALL=C.UTF-8", hello.python]  # 3.6 in the C locale writes only ASCII names
+    return shlex.join(["exec", *python, "-IS", hello.archive, "unpack", f"{hello.folder}/tree"])
 
 
 def _bootstrap_source() -> bytes:

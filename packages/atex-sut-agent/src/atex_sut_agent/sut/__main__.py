@@ -7,7 +7,6 @@ import sys
 
 from .bootstrap import choose_root, explain
 from .bridge import attach
-from .unpack import unpack
 
 _SESSION = re.compile(r"[0-9a-f]{32}\Z")
 
@@ -28,6 +27,8 @@ def main() -> int:
         parser.error("attach or unpack?")
     try:
         if arguments.command == "unpack":
+            from .unpack import unpack  # noqa: PLC0415  # a megabyte that the daemon does without
+
             unpack(arguments.folder)
             sys.stdout.write("ok\n")
         else:

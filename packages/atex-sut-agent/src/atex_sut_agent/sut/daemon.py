@@ -11,7 +11,6 @@ import signal
 import socket
 import sys
 import time
-import traceback
 
 from . import handover, last_words, leader, machine, processes
 from .attachment import Attachment
@@ -277,10 +276,10 @@ def run_daemon(session: str, folder: str, archive: str, listener: socket.socket)
     try:
         daemon = Daemon(session, folder, archive, listener)
         daemon.serve()
-    except Exception:
+    except Exception as error:
         if daemon is not None:
             daemon.abandon()
-        last_words.leave(folder, traceback.format_exc())
+        last_words.leave(folder, error)
 
 
 def _wake_up(number: int, frame: object) -> None:

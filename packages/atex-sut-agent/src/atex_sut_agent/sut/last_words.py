@@ -2,14 +2,14 @@
 
 import os
 
-_LONGEST = 4096  # bytes; of a traceback the end is worth most
+_LONGEST = 4096  # bytes
 
 
-def leave(folder: str, words: str) -> None:
-    """Leave `words`, as far as there is room."""
+def leave(folder: str, error: BaseException) -> None:
+    """Leave word of `error`, as far as there is room."""
     try:
         with open(_path(folder), "wb") as file:
-            file.write(words.encode("utf-8", "replace")[-_LONGEST:])
+            file.write(_describe(error).encode("utf-8", "replace")[:_LONGEST])
     except OSError:
         pass  # a full disk may be what it died of
 
@@ -29,6 +29,18 @@ def forget(folder: str) -> None:
         os.unlink(_path(folder))
     except OSError:
         pass  # none were left
+
+
+def _describe(error: BaseException) -> str:
+    """Return the error and where it came from, in one line."""
+    # By hand: the library's traceback reads sources and imports more, and Python may be gone from the disk by now.
+    places = []
+    trace = error.__traceback__
+    while trace is not None:
+        file = os.path.basename(trace.tb_frame.f_code.co_filename)
+        places.append("{}:{}".format(file, trace.tb_lineno))
+        trace = trace.tb_next
+    return "{}: {} ({})".format(type(error).__name__, error, " > ".join(places))
 
 
 def _path(folder: str) -> str:

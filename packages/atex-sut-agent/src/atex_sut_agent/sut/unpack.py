@@ -45,7 +45,10 @@ def unpack(folder: str) -> None:
         while sys.stdin.buffer.read(65536):
             pass  # padding; who sends it is not to meet a closed pipe
         os.rename(partial, folder)
-    except tarfile.TarError as error:
+    except (
+        tarfile.TarError,
+        ValueError,
+    ) as error:  # ValueError: names that this locale can not write
         shutil.rmtree(partial, ignore_errors=True)
         raise OSError("the tree did not arrive: {}".format(error))
     except BaseException:

@@ -1,0 +1,309 @@
+"""The first contact with a machine: any shell, any Python, any folder that somebody prepared for us."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from atex_sut_agent import BOOT_MAGIC, agent_archive, attach_command, unpack_command
+
+from tests.sut_agent.driver import Agent, Lost
+
+SESSION = "0123456789abcdef" * 2
+PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    """A short path below which there may be work folders."""
+    with Agent(None) as agent:
+        yield agent.work
+
+
+def attach(
+    command: str,
+    *,
+    shell: str = "sh",
+    stdin: bytes = b"",
+    environment: dict[str, str] | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [shell, "-c", command],
+        input=stdin,
+        env=environment,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+
+
+# Shells and Pythons ----------------------------------------------------------------------------------------
+
+
+SHELLS = ["sh", "bash", "dash", "zsh", "ksh", "mksh", "tcsh", "fish"]
+
+
+@pytest.mark.parametrize("shell", [shell for shell in SHELLS if shutil.which(shell)])
+def test_any_login_shell_that_is_here(shell: str, root: Path) -> None:
+    with Agent(sys.executable, work=root / "work folder $x 'y'") as agent:
+        agent.work.mkdir(mode=0o700)
+        command = attach_command(
+            agent_archive(), agent.session, python=sys.executable, work=str(agent.work)
+        )
+        host = agent.attach_by([shell, "-c", command])
+        assert host.run("exit 3").exited.exit_code == 3
+
+
+def test_no_python_at_all(root: Path) -> None:
+    empty = root / "bin"
+    empty.mkdir()
+    command = attach_command(
+        agent_archive(), SESSION, python="/no/python $(touch x) \"'", work=str(root)
+    )
+    failed = attach(command, environment={"PATH": str(empty)}, shell="/bin/sh")
+    assert failed.returncode == 127
+    assert failed.stdout == b""
+    assert (
+        failed.stderr
+        == b"no python3 >= 3.6 on this machine, looked at: /no/python $(touch x) \"'\n"
+    )
+
+
+PYTHON_2 = shutil.which("python2.7", path=os.pathsep.join(map(str, PYENV.glob("2.7*/bin"))))
+
+
+@pytest.mark.parametrize("python", ["false", *filter(None, [PYTHON_2])])
+def test_a_python_that_is_too_old(root: Path, python: str) -> None:
+    """It says no, or knows no such syntax."""
+    failed = attach(attach_command(agent_archive(), SESSION, python=python, work=str(root)))
+    assert failed.returncode == 127
+    assert b"no python3 >= 3.6" in failed.stderr
+
+
+def test_the_first_that_works_is_taken(root: Path) -> None:
+    """A python3 in PATH that is none is passed over; the agent runs on the interpreter itself, not on a wrapper."""
+    folder = root / "bin"
+    folder.mkdir()
+    (folder / "python3").write_text("#!/bin/sh\necho noise\nexit 3\n")
+    (folder / "python3").chmod(0o755)
+    command = attach_command(agent_archive(), SESSION, work="/relative/../no")
+    answer = attach(command, environment={"PATH": str(folder)}, shell="/bin/sh")
+    found = Path("/usr/bin/python3").exists() or list(Path("/usr/bin").glob("python3.[0-9]*"))
+    if not found:
+        pytest.skip("needs a Python in /usr/bin")
+    assert BOOT_MAGIC in answer.stdout
+
+
+def test_a_login_may_print_what_it_likes(root: Path) -> None:
+    with Agent(sys.executable, work=root / "w") as agent:
+        agent.work.mkdir(mode=0o700)
+        command = attach_command(
+            agent_archive(), agent.session, python=sys.executable, work=str(agent.work)
+        )
+        noise = "echo Welcome; head -c 60000 /dev/urandom; echo warning >&2; "
+        assert agent.attach_by(["sh", "-c", noise + command]).run("exit 3").exited.exit_code == 3
+
+
+# The archive -----------------------------------------------------------------------------------------------
+
+
+def test_it_is_sent_once(agent: Agent) -> None:
+    agent.attach().drop()
+    (sent,) = (agent.work / "agents").iterdir()
+    before = sent.stat().st_mtime_ns
+    agent.attach().drop()
+    assert sent.stat().st_mtime_ns == before
+    sent.write_bytes(b"")  # as a power cut may leave it
+    agent.attach().drop()
+    assert sent.read_bytes() == agent_archive().data
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (agent_archive().data[:-1], b"the connection ended inside the agent's archive"),
+        (agent_archive().data[:-1] + b"x", b"the agent's archive arrived damaged"),
+    ],
+)
+def test_an_archive_that_does_not_arrive(
+    agent_python: str, root: Path, sent: bytes, reason: bytes
+) -> None:
+    command = attach_command(agent_archive(), SESSION, python=agent_python, work=str(root))
+    failed = attach(command, stdin=sent)
+    assert failed.stdout == BOOT_MAGIC + b'{"need": true}\n'
+    assert failed.stderr == b"atex agent: " + reason + b"\n"
+    assert failed.returncode == 1
+    assert list((root / "agents").iterdir()) == []
+
+
+# The work folder -------------------------------------------------------------------------------------------
+
+
+def refusal(agent_python: str, work: str) -> str:
+    agent = Agent.__new__(Agent)
+    agent.__dict__.update(session=SESSION, work=Path(work), python=agent_python, _hosts=[])
+    with pytest.raises(Lost) as refused:
+        agent.attach()
+    for host in agent._hosts:
+        host.drop()
+    return str(refused.value)
+
+
+def test_a_folder_of_our_own_is_made(agent_python: str, root: Path) -> None:
+    umask = os.umask(0)
+    try:
+        with Agent(agent_python, work=root / "a" / "b") as agent:
+            agent.attach()
+            assert agent.work.stat().st_mode & 0o777 == 0o700
+            assert agent.folder.stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(umask)
+
+
+def test_a_planted_link_is_refused(agent_python: str, root: Path) -> None:
+    (root / "real").mkdir(mode=0o700)
+    (root / "link").symlink_to("real")
+    said = refusal(agent_python, f"{root}/link")
+    assert (
+        said
+        == f"no work folder for the agent: {root}/link: exists, but is not a private folder (0700) of this user"
+    )
+    assert list((root / "real").iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o701])
+def test_a_folder_that_others_may_use_is_refused(agent_python: str, root: Path, mode: int) -> None:
+    (root / "w").mkdir()
+    (root / "w").chmod(mode)
+    assert "not a private folder" in refusal(agent_python, f"{root}/w")
+
+
+def test_somebody_elses_folder_is_refused(agent_python: str, root: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("needs root, to have somebody else's folder")
+    (root / "w").mkdir(mode=0o700)
+    os.chown(root / "w", 65534, 65534)
+    assert "not a private folder" in refusal(agent_python, f"{root}/w")
+
+
+@pytest.mark.parametrize(
+    ("work", "reason"),
+    [
+        ("relative", "not an absolute path of at most 57 bytes"),
+        ("/tmp/" + "x" * 53, "not an absolute path of at most 57 bytes"),
+        ("/dev/null/w", "File exists"),
+        ("/proc/w", "No such file or directory"),
+    ],
+)
+def test_a_folder_that_can_not_be(agent_python: str, work: str, reason: str) -> None:
+    assert reason in refusal(agent_python, work)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("size=4k,nr_inodes=2", "No space left on device"),
+        ("noexec", "nothing can be executed there (noexec)"),
+        ("ro", "Read-only file system"),
+    ],
+)
+def test_a_disk_that_is_of_no_use(agent_python: str, root: Path, options: str, reason: str) -> None:
+    if os.getuid() != 0:
+        pytest.skip("needs root, to mount such a disk")
+    disk = root / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"{options},mode=700", "tmpfs", disk], check=True)
+    try:
+        assert reason in refusal(agent_python, f"{disk}/w")
+        if options == "noexec":
+            assert reason in refusal(agent_python, f"{disk}")
+            assert list((disk / "w").iterdir()) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_no_room_for_the_archive(agent_python: str, root: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("needs root, to mount a full disk")
+    disk = root / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12k,mode=700", "tmpfs", disk], check=True)
+    try:
+        said = refusal(agent_python, f"{disk}/w")
+        assert said.startswith(f"atex agent: {disk}/w/agents/")
+        assert said.endswith(".pyz: No space left on device\n")
+        assert list((disk / "w" / "agents").iterdir()) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+# The tree --------------------------------------------------------------------------------------------------
+
+
+def tree(*members: tuple[str, bytes, int]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, contents, mode in members:
+            member = tarfile.TarInfo(name)
+            member.size, member.mode, member.uid, member.gid = len(contents), mode, 12345, 12345
+            tar.addfile(member, io.BytesIO(contents))
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "a/script"
+        tar.addfile(link)
+    return stream.getvalue()
+
+
+TREE = tree(
+    ("a/script", b"#!/bin/sh\n", 0o755),
+    ("plain", b"x" * 5000, 0o644),
+    ("\u00fc/\u00e9", b"", 0o600),
+    ("x" * 150, b"1", 0o644),
+)
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_a_tree_arrives_as_it_is(agent: Agent, locale: str) -> None:
+    hello = agent.attach().hello
+    done = attach(
+        unpack_command(hello), stdin=TREE, environment={"LC_ALL": locale, "PATH": "/usr/bin:/bin"}
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"ok\n", b"")
+    folder = agent.folder / "tree"
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*")} == {
+        "a",
+        "a/script",
+        "plain",
+        "\u00fc",
+        "\u00fc/\u00e9",
+        "x" * 150,
+        "link",
+    }
+    assert (folder / "a" / "script").stat().st_mode & 0o777 == 0o755
+    assert (folder / "link").read_text() == "#!/bin/sh\n"
+    assert (folder / "plain").stat().st_uid == os.getuid()
+
+
+@pytest.mark.parametrize("length", [0, 100, 512, 1024, 1536, 3000, len(TREE) - 10240])
+def test_a_tree_that_breaks_off_is_none(agent: Agent, length: int) -> None:
+    """Also where that is between two members, which tar takes for an end."""
+    hello = agent.attach().hello
+    failed = attach(unpack_command(hello), stdin=TREE[:length])
+    assert failed.returncode == 1
+    assert failed.stdout == b""
+    assert failed.stderr.startswith(b"atex agent: the tree did not arrive: ")
+    assert not list(agent.folder.glob("tree*"))
+    assert attach(unpack_command(hello), stdin=TREE).stdout == b"ok\n"
+
+
+def test_a_second_tree_is_refused(agent: Agent) -> None:
+    hello = agent.attach().hello
+    attach(unpack_command(hello), stdin=TREE)
+    again = attach(unpack_command(hello), stdin=tree(("other", b"", 0o644)))
+    assert again.returncode == 1
+    assert (agent.folder / "tree" / "plain").exists()
+    assert not (agent.folder / "tree" / "other").exists()
