@@ -1,7 +1,7 @@
 """Starting a test: a session of its own, its descriptors and its environment, and nothing else of ours.
 
 No Python runs in the child, exec follows the fork at once: that is worth a third of what a short test costs
-(docs/decisions/0003). So what a test is to find, the daemon has itself (`prepare_to_spawn`), and what would be done in
+(docs/decisions/0005). So what a test is to find, the daemon has itself (`prepare_to_spawn`), and what would be done in
 the child is done to it from outside (`Tether`, `OomScore`).
 """
 
