@@ -14,7 +14,7 @@ from atex_executor import (
     UploadFailed,
 )
 from atex_fmf import Phase, Plan, Test
-from atex_provision import Connection, LocalConnection
+from atex_provision import Channel, Connection, LocalConnection
 
 from tests.executor.conftest import Execute, Run, suite_of
 from tests.waits import Background, eventually
@@ -428,3 +428,29 @@ def test_an_interrupted_host_still_closes_the_record(
     (record,) = run.records()
     assert (record["status"], record["note"]) == ("infra", "interrupted on the host")
     assert not executor.alive
+
+
+class InterruptedOnce(LocalConnection):
+    """Ctrl-C comes just when the first order has been sent."""
+
+    def open(self, command: str) -> Channel:
+        channel = super().open(command)
+        send = channel.send
+
+        def interrupted(data: bytes, timeout: float | None = None) -> None:
+            send(data, timeout)
+            if b'"start"' in data:
+                raise KeyboardInterrupt
+
+        channel.send = interrupted  # type: ignore[method-assign]
+        return channel
+
+
+def test_an_interrupt_while_an_order_is_sent_leaves_nothing_behind(
+    own_home: Path, execute: Execute, run: Run
+) -> None:
+    executor = execute(InterruptedOnce(), "sleep 60")
+    with pytest.raises(KeyboardInterrupt):
+        executor.run(executor.suite.tests[0], run.sink)
+    executor.close()
+    assert executor.left is None

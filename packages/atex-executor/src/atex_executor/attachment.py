@@ -90,12 +90,15 @@ class Attachment:
                 self._sending = True
             try:
                 self._channel.send(data, SEND_LIMIT)
+                with self._lock:
+                    self._sending = False
             except (ConnectionLost, TimeoutError) as error:
                 _log.info("sending failed: %s", error)
                 self.close()
                 return  # and `_sending` stays: nothing can be sent any more
-            with self._lock:
-                self._sending = False
+            except BaseException:  # Ctrl-C: nobody knows how much of it was sent
+                self.close()
+                raise
 
     def close(self) -> None:
         """Detach. Any thread; total. A `receive()` in another thread raises ConnectionLost."""
