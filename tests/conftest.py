@@ -6,6 +6,7 @@ pytest_plugins = [
     "tests.machines.fixtures",
     "tests.plugins.leaks",
     "tests.plugins.needs",
+    "tests.plugins.properties",
     "tests.plugins.pythons",
     "tests.plugins.skips",
 ]

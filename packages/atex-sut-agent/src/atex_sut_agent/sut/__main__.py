@@ -25,6 +25,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if not arguments.command:
         parser.error("attach or unpack?")
+    os.umask(0o077)
     try:
         if arguments.command == "unpack":
             from .unpack import unpack  # noqa: PLC0415  # a megabyte that the daemon does without

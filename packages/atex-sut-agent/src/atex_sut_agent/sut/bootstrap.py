@@ -121,6 +121,7 @@ def explain(error: OSError) -> str:
 def boot(session: str, digest: str, size: str, given: str) -> None:
     """Become the agent's bridge for `session`."""
     asked = False
+    os.umask(0o077)
     try:
         root = choose_root(given)
         path = os.path.join(_agents(root), digest + ".pyz")
