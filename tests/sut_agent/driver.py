@@ -24,7 +24,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-import msgspec
 from atex_sut_agent import BOOT_MAGIC, agent_archive, attach_command
 from atex_sut_agent.protocol import (
     MAGIC,
@@ -33,77 +32,25 @@ from atex_sut_agent.protocol import (
     Alive,
     Bye,
     Cancel,
-    Dropped,
     End,
-    Exited,
-    Failed,
-    FileChunk,
     FrameReader,
     GoingDown,
     Hello,
     HostMessage,
-    Noted,
-    Output,
-    Results,
     Start,
-    Started,
     Superseded,
     decode_agent_message,
     encode_host_message,
 )
 
+from tests.sut_agent.record import RunRecord
+
 PATIENCE = 20.0  # seconds until a test that waits for the agent gives up
 TEST = "/the/test"  # the name that runs have
-
-_decode_lines = msgspec.json.Decoder(dict[str, Any]).decode_lines
 
 
 class Lost(Exception):
     """The agent's stream ended."""
-
-
-class RunRecord:
-    """What the host knows of one run."""
-
-    def __init__(self) -> None:
-        self.started: Started | None = None
-        self.output = bytearray()
-        self.files: dict[tuple[str, str], bytearray] = defaultdict(bytearray)  # by (result, file)
-        self.results: list[dict[str, Any]] = []
-        self.dropped: list[Dropped] = []
-        self.notes: list[str] = []
-        self.last: Exited | Failed | None = None
-
-    @property
-    def exited(self) -> Exited:
-        """How it ended. Raises AssertionError where it has not, or was never started."""
-        assert isinstance(self.last, Exited), self.last
-        return self.last
-
-    def apply(self, message: AgentMessage, tail: bytes) -> None:
-        assert self.last is None, f"{message} behind {self.last}"
-        match message:
-            case Started():
-                self.started = message
-            case Output(offset=offset):
-                assert offset == len(self.output)
-                self.output += tail
-            case FileChunk(name=name, file=file, offset=offset):
-                assert offset == len(self.files[name, file])
-                self.files[name, file] += tail
-            case Results(first=first):
-                assert first == len(self.results) + 1
-                self.results += _decode_lines(tail)
-            case Dropped(cuts=cuts):
-                self.dropped.append(message)
-                for cut in cuts:
-                    del self.files[cut.name, cut.file][cut.length :]
-            case Noted(note=note):
-                self.notes.append(note)
-            case Exited() | Failed():
-                self.last = message
-            case other:
-                raise AssertionError(f"{other} is not of a run")
 
 
 class Agent:
@@ -183,6 +130,7 @@ class Host:
         self.seen: list[AgentMessage] = []  # all, also those that are not applied again
         self.numbers: list[int] = []  # of the frames that count, as they came
         self.heads: list[bytes] = []  # of all frames
+        self.applying = True  # else what comes is only looked at
         self.acknowledging = True
         self._boots = boots
         self._reader = FrameReader()
@@ -264,7 +212,7 @@ class Host:
 
     def _apply(self, number: int, message: AgentMessage, tail: bytes) -> None:
         agent = self.agent
-        if number <= agent.applied:
+        if number <= agent.applied or not self.applying:
             return
         assert number == agent.applied + 1, f"frame {number} behind {agent.applied}"
         assert not isinstance(message, Hello | Alive | Superseded | GoingDown | Bye)

@@ -145,12 +145,11 @@ def test_an_archive_that_does_not_arrive(
 
 
 def refusal(agent_python: str, work: str) -> str:
-    agent = Agent.__new__(Agent)
-    agent.__dict__.update(session=SESSION, work=Path(work), python=agent_python, _hosts=[])
+    """Why there can be no agent with this work folder."""
+    agent = Agent(agent_python, work=Path(work))
     with pytest.raises(Lost) as refused:
         agent.attach()
-    for host in agent._hosts:
-        host.drop()
+    agent.end()
     return str(refused.value)
 
 
