@@ -18,7 +18,7 @@ from benchmarks.openssh import MultiplexedSsh
 from benchmarks.peers import tmt
 from benchmarks.peers.environment import if_available
 from benchmarks.peers.process import older_atex
-from benchmarks.rounds import rounds_asked_for, side_by_side
+from benchmarks.rounds import side_by_side, start
 from benchmarks.table import Row, print_table
 from benchmarks.trees import write_tree
 from tests.machines import LightHost
@@ -29,7 +29,7 @@ SLOW_TESTS = 5  # a round, of what is not
 
 def main() -> None:
     """Measure all, and print the table."""
-    rounds = rounds_asked_for(__doc__)
+    rounds = start(__doc__)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (host,) = stack.enter_context(light_hosts(1))
@@ -37,7 +37,7 @@ def main() -> None:
         ssh = stack.enter_context(MultiplexedSsh(host, folder))
         subjects = {"ATEX": stack.enter_context(_atex(host, tree, folder / "run"))}
         with if_available():
-            older = stack.enter_context(older_atex(host, tree))
+            older = stack.enter_context(older_atex(host, tree, folder / "older-atex"))
             subjects["older atex 1.2"] = lambda: older.ask(f"/true {SLOW_TESTS}") / SLOW_TESTS
         subjects["multiplexed ssh"] = lambda: _mean_seconds(lambda: ssh.run("true"))
         *rows, reference = side_by_side(subjects, rounds)

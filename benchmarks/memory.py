@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.idle_machines import KINDS
 from benchmarks.machines import light_hosts
-from benchmarks.rounds import rounds_asked_for, side_by_side
+from benchmarks.rounds import side_by_side, start
 from benchmarks.table import print_table
 from tests.machines import LightHost
 
@@ -26,7 +26,7 @@ ENVIRONMENT = {
 
 def main() -> None:
     """Measure both, and print the tables."""
-    rounds = rounds_asked_for(__doc__)
+    rounds = start(__doc__)
     imports = [sys.executable, "-c", "import click, fmf, msgspec, paramiko"]
     subjects: dict[str, Callable[[], float]] = {
         "atex run": _quickstart,

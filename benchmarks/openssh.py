@@ -19,7 +19,12 @@ class MultiplexedSsh:
         self._host = host
 
     def __enter__(self) -> Self:
-        options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"]
+        options = [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "LogLevel=ERROR",
+            "ServerAliveInterval=5",  # it ends by itself soon after the host did
+        ]
         login = ["-i", str(self._host.identity), *(f"-o{option}" for option in options)]
         self._ssh([*login, "-M", "-f", "-N"], [])
         return self

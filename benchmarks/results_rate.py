@@ -17,7 +17,7 @@ from benchmarks.machines import connection_to, light_hosts
 from benchmarks.openssh import MultiplexedSsh
 from benchmarks.peers.environment import if_available
 from benchmarks.peers.process import older_atex
-from benchmarks.rounds import rounds_asked_for, side_by_side
+from benchmarks.rounds import side_by_side, start
 from benchmarks.table import print_table
 from benchmarks.trees import write_tree
 from tests.machines import LightHost
@@ -28,7 +28,7 @@ OLDER_RESULTS = 100_000  # it would take half a minute for all
 
 def main() -> None:
     """Measure all, and print the table."""
-    rounds = rounds_asked_for(__doc__)
+    rounds = start(__doc__)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (host,) = stack.enter_context(light_hosts(1))
@@ -40,7 +40,7 @@ def main() -> None:
         ssh = stack.enter_context(MultiplexedSsh(host, folder))
         subjects = {"ATEX": stack.enter_context(_atex(host, tree, folder))}
         with if_available():
-            older = stack.enter_context(older_atex(host, tree))
+            older = stack.enter_context(older_atex(host, tree, folder / "older-atex"))
             subjects["older atex 1.2"] = lambda: OLDER_RESULTS / older.ask("/sized 1")
         subjects["raw copy"] = lambda: _copy(ssh, folder / "copy")
         rows = side_by_side(subjects, rounds)

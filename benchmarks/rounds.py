@@ -2,6 +2,7 @@
 
 import argparse
 import faulthandler
+import signal
 from collections.abc import Callable, Mapping
 
 from benchmarks.table import Row
@@ -10,8 +11,12 @@ LIMIT = 600.0  # seconds; no measurement takes that long, unless it hangs
 ROUNDS = 10
 
 
-def rounds_asked_for(description: str | None) -> int:
-    """Return what the command line says about the number of rounds, its only option."""
+def start(description: str | None) -> int:
+    """Begin a benchmark: return the number of rounds, the command line's only option.
+
+    SIGTERM is a Ctrl-C from now on, so that all is cleaned up.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--rounds",

@@ -1,12 +1,12 @@
 # mypy: disable-error-code="import-not-found"
 """Drives the older atex (PyPI `atex`, 1.2) for a benchmark. Runs inside that peer's environment.
 
-Arguments: address, identity, and a folder with an fmf tree. Then, for each line `TEST COUNT` on stdin, it runs that
-test so many times and prints the seconds that took.
+Arguments: address, identity, a folder with an fmf tree, and an empty folder for results. Then, for each line
+`TEST COUNT` on stdin, it runs that test so many times and prints the seconds that took.
 """
 
+import itertools
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -16,13 +16,14 @@ from atex.executor.fmf import FMFExecutor, discover
 
 def main() -> None:
     """Serve the lines of stdin until its end."""
-    address, identity, tree = sys.argv[1:]
+    address, identity, tree, results = sys.argv[1:]
     options = {
         "Hostname": address,
         "User": "root",
         "IdentityFile": identity,
         "UserKnownHostsFile": "/dev/null",
     }
+    folders = (Path(results) / str(number) for number in itertools.count())
     with (
         ManagedSSHConnection(options) as connection,
         FMFExecutor(connection, discover(tree)) as executor,
@@ -30,13 +31,11 @@ def main() -> None:
         print("ready", flush=True)
         for line in sys.stdin:
             test, count = line.split()
-            with tempfile.TemporaryDirectory() as folder:
-                started = time.perf_counter()
-                for number in range(int(count)):
-                    artifacts = Path(folder) / str(number)
-                    artifacts.mkdir()
-                    executor.run_test(test, artifacts)
-                print(time.perf_counter() - started, flush=True)
+            started = time.perf_counter()
+            for folder in itertools.islice(folders, int(count)):
+                folder.mkdir()
+                executor.run_test(test, folder)
+            print(time.perf_counter() - started, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,28 @@
-"""Peers as processes. Each has a session of its own, which ends with it: some leave ssh clients behind."""
+"""Peers as processes that end with us, in whatever way we do, and with all that they have started."""
 
-import os
 import select
-import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.peers.environment import peer_python
 from tests.machines import LightHost
 
 LIMIT = 300.0  # seconds for an answer
+
+# The first dies with us (prctl(2), PR_SET_PDEATHSIG), its child with it. That one is the init of a pid namespace, so
+# the kernel ends the ssh clients, too, that a peer leaves behind in sessions of their own.
+ENDS_WITH_US = [
+    "setpriv",
+    "--pdeathsig",
+    "KILL",
+    "unshare",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+]
 
 
 @contextmanager
@@ -21,22 +32,21 @@ def peer_process(
     environment: Mapping[str, str] | None = None,
     errors: int | None = None,
 ) -> "Iterator[subprocess.Popen[bytes]]":
-    """Start a peer with pipes for stdin and stdout, `errors` as stderr; afterwards nothing is left of its session."""
+    """Start a peer with pipes for stdin and stdout, `errors` as stderr; afterwards nothing is left of it."""
     with subprocess.Popen(
-        command,
+        [*ENDS_WITH_US, *command],
         bufsize=0,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
         cwd=folder,
         env=environment,
-        start_new_session=True,
+        start_new_session=True,  # a Ctrl-C at the terminal is for us
     ) as process:
         try:
             yield process
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
 
 
 class OlderAtex:
@@ -66,16 +76,16 @@ class OlderAtex:
 
 
 @contextmanager
-def older_atex(host: LightHost, tree: Path) -> Iterator[OlderAtex]:
+def older_atex(host: LightHost, tree: Path, results: Path) -> Iterator[OlderAtex]:
     """The older atex, connected to `host` and with `tree` uploaded: see `older_atex.py` for what it is asked.
 
-    Raises PeerMissing where it can not be installed.
+    It makes the folder `results`. Raises PeerMissing where it can not be installed.
     """
     python = peer_python("atex==1.2", at_least=(3, 12))
+    results.mkdir()
     driver = Path(__file__).with_name("older_atex.py")
-    with peer_process(
-        [str(python), str(driver), host.address, str(host.identity), str(tree)]
-    ) as process:
+    arguments = [host.address, str(host.identity), str(tree), str(results)]
+    with peer_process([str(python), str(driver), *arguments]) as process:
         peer = OlderAtex(process)
         peer.line()  # it is ready
         yield peer
