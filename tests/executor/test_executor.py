@@ -114,6 +114,14 @@ def test_a_limit_leaves_time_to_clean_up(
     assert run.output(outcome.record) == "ready\ncleaned\n"
 
 
+def test_a_limit_may_be_moved_below_zero(local: Connection, execute: Execute, run: Run) -> None:
+    test = Test(name="/test", test="echo duration -1h >&3; sleep 60", duration=20.0)
+    executor = execute(local, test)
+    outcome = executor.run(test, run.sink)
+    assert (outcome.status, outcome.note) == ("error", "ran longer than 0s")
+    assert executor.alive
+
+
 def test_after_the_grace_it_is_killed(local: Connection, execute: Execute, run: Run) -> None:
     test = Test(name="/test", test="trap '' INT; sleep 60 & echo $!; wait", duration=0.2)
     outcome = execute(local, test, grace=0.2).run(test, run.sink)

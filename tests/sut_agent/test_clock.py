@@ -18,6 +18,8 @@ def test_a_moved_limit_keeps_the_time_used() -> None:
     assert (limit.limit, limit.deadline) == (70.0, 170.0)
     limit.move(-65.0)
     assert limit.deadline == 105.0
+    limit.move(-3600.0)
+    assert (limit.limit, limit.deadline) == (0.0, 100.0)
 
 
 def test_the_clock_is_the_one_that_counts_suspended_time() -> None:

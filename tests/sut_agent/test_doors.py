@@ -197,6 +197,16 @@ def test_a_result_that_stays_unfinished_lets_those_who_wait_for_its_file_go_on(
     assert run.exited.exit_code == 0
 
 
+def test_a_result_of_very_many_files_that_stays_unfinished(host: Host, agent: Agent) -> None:
+    files = [{"name": str(number), "length": 0} for number in range(20_000)]
+    result = json.dumps({"name": "n" * 200, "files": [*files, {"name": "z", "length": 1}]})
+    stream = agent.work / "stream"
+    stream.write_text(f"result {len(result)}\n{result}")
+    run = host.run(f"cat {stream} >&3")
+    assert run.exited.error == "the stream ends inside a result"
+    assert sum(len(dropped.cuts) for dropped in run.dropped) == 20_001
+
+
 def test_the_socket_is_the_users_own(host: Host) -> None:
     run = host.run("stat -c %a $(dirname $ATEX_CONTROL_FILE); echo ${#ATEX_CONTROL_FILE}")
     mode, length = run.output.split()

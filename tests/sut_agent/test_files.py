@@ -1,6 +1,9 @@
 """Who may write to a result's files, and where their bytes land."""
 
-from atex_sut_agent.sut.files import Files
+import json
+
+from atex_sut_agent.sut.files import Files, cuts_by_frame
+from atex_sut_agent.sut.framing import MAX_HEAD
 
 
 def test_bytes_follow_each_other() -> None:
@@ -29,3 +32,15 @@ def test_what_is_dropped_is_cut_back_to_what_it_was_before() -> None:
     assert files.cut_back("second") == [("", "log", 10), ("", "new", 0)]
     assert files.grow("", "log", 1) == 10
     assert files.claim("third", "", ["new"])
+
+
+def test_cuts_fit_into_frames() -> None:
+    cuts = [("\x01" * 300, f"file{number}", number) for number in range(10_000)]
+    frames = list(cuts_by_frame(cuts))
+    assert [(cut["name"], cut["file"], cut["length"]) for cuts in frames for cut in cuts] == cuts
+    assert all(len(json.dumps(cuts)) < MAX_HEAD / 2 for cuts in frames)
+    assert len(frames) < 30
+    assert list(cuts_by_frame([("x" * MAX_HEAD, "a", 1), ("", "b", 2)])) == [
+        [{"name": "x" * MAX_HEAD, "file": "a", "length": 1}],
+        [{"name": "", "file": "b", "length": 2}],
+    ]

@@ -28,5 +28,5 @@ class Limit:
         self.limit = limit
 
     def move(self, seconds: float) -> None:
-        """The limit grows, or shrinks where `seconds` is negative; the time already used stays used."""
-        self.limit += seconds
+        """The limit grows, or shrinks to 0 at most where `seconds` is negative; the time already used stays used."""
+        self.limit = max(0.0, self.limit + seconds)

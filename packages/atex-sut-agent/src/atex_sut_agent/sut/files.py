@@ -1,5 +1,13 @@
 """Files of results: how long each is, and which door may write to it now."""
 
+TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+_CUTS_SIZE = 1024 * 1024  # bytes of JSON in one frame, well below framing.MAX_HEAD
+_CUT_COST = 64  # bytes of a cut's JSON, beside its names
+
 
 class Files:
     """The files of one run, by (name of the result, name of the file).
@@ -38,3 +46,21 @@ class Files:
         for key, length in before.items():
             self._lengths[key] = length
         return sorted((key[0], key[1], length) for key, length in before.items())
+
+
+def cuts_by_frame(cuts: "list[tuple[str, str, int]]") -> "Iterator[list[dict[str, Any]]]":
+    """Divide what `cut_back` returned into lists for the `cuts` of a frame each.
+
+    A result may list tens of thousands of files, and each cut repeats the result's name.
+    """
+    present: "list[dict[str, Any]]" = []
+    size = 0
+    for name, file, length in cuts:
+        cost = _CUT_COST + 6 * (len(name) + len(file))  # a character is at most \u0001
+        if present and size + cost > _CUTS_SIZE:
+            yield present
+            present, size = [], 0
+        present.append({"name": name, "file": file, "length": length})
+        size += cost
+    if present:
+        yield present

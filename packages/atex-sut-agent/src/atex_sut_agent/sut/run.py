@@ -9,7 +9,7 @@ from .clock import now
 from .control import Door
 from .doors import Doors, DoorsListener
 from .durations import parse_duration
-from .files import Files
+from .files import Files, cuts_by_frame
 from .framing import MAX_CHUNK
 from .kernel import OomProtection
 from .lifetime import Lifetime
@@ -184,12 +184,9 @@ class Run(DoorsListener):
         if commit:
             self._files.commit(door)
         else:
-            cuts = [
-                {"name": name, "file": file, "length": length}
-                for name, file, length in self._files.cut_back(door)
-            ]
-            note = "an unfinished result"
-            self._send({"kind": "dropped", "run": self.number, "cuts": cuts, "note": note})
+            for cuts in cuts_by_frame(self._files.cut_back(door)):
+                note = "an unfinished result"
+                self._send({"kind": "dropped", "run": self.number, "cuts": cuts, "note": note})
         self._doors.released()
 
     def word(self, word: str, argument: str) -> None:
