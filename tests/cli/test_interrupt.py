@@ -33,7 +33,11 @@ def interrupt(atex: Atex, started: Path, number: signal.Signals = signal.SIGINT)
 
 @pytest.mark.parametrize(
     ("number", "code", "word"),
-    [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")],
+    [
+        (signal.SIGINT, 130, "Ctrl-C"),
+        (signal.SIGTERM, 143, "SIGTERM"),
+        (signal.SIGHUP, 129, "SIGHUP"),
+    ],
 )
 def test_a_signal_stops_the_run_and_keeps_the_records(
     atex: Atex, number: signal.Signals, code: int, word: str
@@ -53,6 +57,18 @@ def test_a_signal_stops_the_run_and_keeps_the_records(
     assert f"Results: {atex.results}" in ended.lines
     assert word in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_nohup_outlives_the_terminal(atex: Atex) -> None:
+    go = atex.folder / "go"
+    started = waiting_tree(atex, f"touch {{started}}; until [ -e {go} ]; do sleep 0.01; done")
+    atex.prefix = ["nohup"]
+    process = atex.start_run("--on", "local")
+    wait_for(started.exists, "the test to start")
+    process.send_signal(signal.SIGHUP)
+    go.touch()
+    ended = end(process)
+    assert ended.code == 0, ended
 
 
 def test_a_plan_is_finished_after_ctrl_c(atex: Atex) -> None:

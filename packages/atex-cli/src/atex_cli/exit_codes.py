@@ -19,7 +19,7 @@ BUG = 70
 INFRASTRUCTURE = 75
 """Some test has no verdict: a machine, a connection or a preparation failed."""
 SIGNALLED = 128
-"""Added to the number of the signal that stopped the run: 130 for Ctrl-C, 143 for SIGTERM."""
+"""Added to the number of the signal that stopped the run: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
 
 
 def exit_code(

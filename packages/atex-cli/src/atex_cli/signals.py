@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, once, in the main thread: they stop the run, and do not tear it down."""
+"""Ctrl-C, SIGTERM and SIGHUP, once, in the main thread: they stop the run, and do not tear it down."""
 
 import signal
 from collections.abc import Iterator
@@ -7,23 +7,27 @@ from types import FrameType
 
 from atex_orchestrator import Orchestrator
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def stopped_by_signals(orchestrator: Orchestrator) -> Iterator[list[int]]:
     """Stop `orchestrator` at the first signal, at once at any further one; yield the numbers received so far.
 
-    For the main thread. The handlers that were there before are put back.
+    A further SIGHUP changes nothing: a terminal that is closed may send several. Where SIGHUP was ignored it stays so,
+    which is what `nohup` asks for. For the main thread. The handlers that were there before are put back.
     """
     received: list[int] = []
 
     def receive(number: int, frame: FrameType | None) -> None:
         received.append(number)
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        orchestrator.abort(f"interrupted by {name}", at_once=len(received) > 1)
+        at_once = len(received) > 1 and number != signal.SIGHUP
+        orchestrator.abort(f"interrupted by {name}", at_once=at_once)
 
-    before = {number: signal.signal(number, receive) for number in SIGNALS}
+    nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    wanted = [number for number in SIGNALS if number != signal.SIGHUP or not nohup]
+    before = {number: signal.signal(number, receive) for number in wanted}
     try:
         yield received
     finally:
