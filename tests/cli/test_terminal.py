@@ -19,6 +19,12 @@ def test_secrets_are_not_quoted() -> None:
     assert terminal.quote("a token, a token-and-more") == "a ***, a ***"
 
 
+def test_a_secret_of_many_lines_is_hidden_line_by_line() -> None:
+    terminal = Terminal(["-----BEGIN KEY-----\n  c3VwZXI=\n\n"])
+    assert terminal.quote("it is c3VwZXI=") == "it is ***"
+    assert terminal.quote("-----BEGIN KEY-----\nc3VwZXI=") == "*** ***"
+
+
 def test_no_colours_where_nobody_sees_them(capsys: pytest.CaptureFixture[str]) -> None:
     terminal = Terminal()
     terminal.say(terminal.status("fail", 6) + "|")

@@ -21,6 +21,12 @@ def test_a_variable_that_is_not_set() -> None:
         read_secrets(["NOPE"], CALLER)
 
 
+def test_a_secret_that_is_not_set_is_not_asked_for_on_the_command_line() -> None:
+    with pytest.raises(Refused) as caught:
+        read_secrets(["NOPE"], CALLER)
+    assert "NAME=VALUE" not in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["", "=value"])
 def test_a_variable_without_a_name(text: str) -> None:
     with pytest.raises(Refused, match="needs a name"):

@@ -23,8 +23,9 @@ class Terminal:
     """Writes lines to stdout and complaints to stderr. A reader that went away is no reason to stop a run."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """Show `***` for each of `secrets` in what tests say."""
-        self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
+        """Show `***` for each of `secrets` in what tests say; of one with many lines, a key say, for each of them."""
+        lines = [line.strip() for secret in secrets for line in secret.splitlines()]
+        self._secrets = sorted(filter(None, lines), key=len, reverse=True)
         self._colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
     def say(self, text: str = "") -> None:

@@ -12,7 +12,7 @@ def read_environment(texts: Iterable[str], caller: Mapping[str, str]) -> dict[st
         name, equals, value = text.partition("=")
         if not name:
             raise Refused(f"{text!r}: a variable needs a name")
-        environment[name] = value if equals else _look_up(name, caller)
+        environment[name] = value if equals else _look_up(name, caller, ", or give NAME=VALUE")
     return environment
 
 
@@ -30,8 +30,8 @@ def read_secrets(names: Iterable[str], caller: Mapping[str, str]) -> dict[str, s
     return secrets
 
 
-def _look_up(name: str, caller: Mapping[str, str]) -> str:
+def _look_up(name: str, caller: Mapping[str, str], instead: str = "") -> str:
     try:
         return caller[name]
     except KeyError:
-        raise Refused(f"{name} is not set in the environment: set it, or give NAME=VALUE") from None
+        raise Refused(f"{name} is not set in the environment: set it{instead}") from None
