@@ -136,6 +136,14 @@ def test_variables(atex: Atex) -> None:
     assert ended.code == 0, ended
 
 
+def test_what_is_dropped_of_a_result_is_said_in_the_log_alone(atex: Atex) -> None:
+    result = """echo 'result {"name": "x", "serial": 5}' >&$ATEX_TEST_CONTROL"""
+    atex.write("a.fmf", f"test: |\n  {result}\n")
+    ended = atex.run("--on", "local")
+    assert (ended.code, ended.err) == (0, ""), ended
+    assert "'serial' of a result is the runner's" in (atex.results / "log.txt").read_text()
+
+
 def test_a_secret_is_stored_and_printed_nowhere(atex: Atex) -> None:
     secret = "correct-horse-battery-staple"
     atex.environment["TOKEN"] = secret

@@ -7,7 +7,7 @@ from atex_sut_agent.protocol import AgentMessage, Dropped, FileChunk, Noted, Out
 from atex_executor.errors import ProtocolBroken
 from atex_executor.sink import Sink
 
-_log = logging.getLogger("atex")
+_log = logging.getLogger(__name__)
 
 
 class OutputFile:

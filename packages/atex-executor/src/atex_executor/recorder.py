@@ -34,7 +34,7 @@ _MAX_REMARKS = 100  # in the log, of one run
 # A result with one of these keys is looked at closely.
 _SPECIAL_KEYS = RUNNER_KEYS | {"files", "testout", "partial"}
 
-_log = logging.getLogger("atex")
+_log = logging.getLogger(__name__)
 _decoder: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
 
 
