@@ -46,3 +46,12 @@ def test_noise_and_silence_are_no_error(
     said = Completed(exit_code=1, stdout=noise, stderr=b"")
     monkeypatch.setattr(connection, "run", lambda *_args, **_options: said)
     assert read_facts(connection) == Facts(distro="fedora")
+
+
+def test_a_machine_that_boasts_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, connection: Connection
+) -> None:
+    boast = b"atex-cores=" + b"9" * 5000 + b"\natex-memory=" + b"9" * 5000 + b"\n"
+    said = Completed(exit_code=0, stdout=boast, stderr=b"")
+    monkeypatch.setattr(connection, "run", lambda *_args, **_options: said)
+    assert read_facts(connection) == Facts()

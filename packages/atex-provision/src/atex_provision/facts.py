@@ -91,4 +91,6 @@ def _assignments(lines: Iterable[str]) -> dict[str, str]:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+    """A number that a machine names, where it is one; no machine has more than 18 digits of anything."""
+    believable = text is not None and len(text) <= 18 and text.isascii() and text.isdigit()
+    return int(text) if text is not None and believable else None
