@@ -19,6 +19,7 @@ from atex_orchestrator.events import (
     TestsGivenUp,
 )
 from atex_orchestrator.results import read_events, read_run
+from atex_orchestrator.worker import LONGEST_REASON
 
 from tests.orchestrator.provisioners import Broken, Deaf, Endless, Refusing
 
@@ -94,6 +95,16 @@ def test_when_no_machine_is_left_every_test_has_the_reasons(tmp_path: Path) -> N
     assert summary.left == {}
     assert list(read_events(tmp_path / "run")) == events
     assert [type(event) for event in events].count(TestsGivenUp) == 1
+
+
+def test_a_machine_that_talks_too_much_is_cut_short(tmp_path: Path) -> None:
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.add_platform("p", suite_of(tmp_path, 2))
+    orchestrator.add_provisioner(lambda: Refusing("blah " * 10_000), platform="p")
+    summary = orchestrator.run()
+    [trouble] = summary.troubles
+    assert trouble.reason == ("blah " * 10_000)[:LONGEST_REASON]
+    assert all(len(record.note or "") < 2 * LONGEST_REASON for record in summary.infra)
 
 
 def test_run_json_says_what_was_asked_and_no_secret(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import json
 import logging
+import resource
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,16 @@ def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FolderInUse, match="Not a directory"):
         RunFolder(tmp_path / "file" / "run", info())
+
+
+def test_a_folder_with_no_room_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(FolderInUse, match="File too large"):
+            RunFolder(tmp_path, info())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_events_are_read_as_they_were_written(tmp_path: Path) -> None:

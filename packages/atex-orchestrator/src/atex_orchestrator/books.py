@@ -30,9 +30,10 @@ def close_books(
     try:
         folder.write_info()
         summary = summarize(folder.path)
-        if summary.missing:
-            with FolderSink(folder.path) as sink:
-                sink.records(_missing_records(summary, suites, unanswered))
+        if not summary.missing:
+            return summary
+        with FolderSink(folder.path) as sink:
+            sink.records(_missing_records(summary, suites, unanswered))
     except (OSError, SinkError):
         _log.exception("the run folder is not complete")
     return summarize(folder.path)

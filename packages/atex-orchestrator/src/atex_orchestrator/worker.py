@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 FINISH_LIMIT = 3600.0  # seconds for the plan's finish phases
 STOPPED_FINISH_LIMIT = 60.0  # the same after the run was stopped
 BEFORE_PREPARE = ("reserve", "start")
+LONGEST_REASON = 1000  # characters; each test that is given up for it repeats it
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -256,7 +257,8 @@ class Worker:
         """Say that the machine failed, unless it did not get far because it was stopped."""
         with self._lock:
             stopped = self._stopped
-        _log.info("%s failed: %s", self._during, error)
+        reason = " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
+        _log.info("%s failed: %s", self._during, reason)
         if stopped and self._during in (*BEFORE_PREPARE, "prepare"):
             return
         self._emit(
@@ -265,7 +267,7 @@ class Worker:
                 platform=self.platform,
                 machine=self.machine,
                 during=self._during,
-                reason=" ".join(str(error).split()) or type(error).__name__,
+                reason=reason,
             )
         )
 

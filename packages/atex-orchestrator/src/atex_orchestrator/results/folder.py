@@ -72,12 +72,12 @@ class RunFolder:
             if any(path.iterdir()):
                 raise FolderInUse(f"{path} is not empty: a run needs a folder of its own")
             (path / RUN).touch(exist_ok=False)  # of two that start here at once, one fails
+            self._encoder = msgspec.json.Encoder()
+            self.write_info()
+            self._events = (path / EVENTS).open("ab", buffering=0)
+            self._log = LogFile(path / LOG)
         except OSError as error:
             raise FolderInUse(f"{path} can not be the run folder: {error.strerror}") from error
-        self._log = LogFile(path / LOG)
-        self._events = (path / EVENTS).open("ab", buffering=0)
-        self._encoder = msgspec.json.Encoder()
-        self.write_info()
 
     def write_info(self) -> None:
         """Write `run.json` whole, so that a reader finds the old one or the new one. Raises OSError."""
