@@ -19,7 +19,7 @@ PLUGINS = ["tests.plugins.leaks"]
 
 # Each test leaves one thing, for two seconds where nothing else ends it: this very pytest is looked at as well.
 LEAKY = """
-import socket, subprocess, threading
+import os, socket, subprocess, threading
 from tests.plugins import leaks
 
 leaks.PATIENCE = 0.2
@@ -46,7 +46,7 @@ def test_listener():
 
 def test_unix_listener():
     kept.append(socket.socket(socket.AF_UNIX))
-    kept[-1].bind("\\0left-listening")
+    kept[-1].bind(f"\\0left-listening-{os.getpid()}")
     kept[-1].listen()
 
 
@@ -77,7 +77,7 @@ def test_names_what_a_test_left(inner_pytest: InnerPytest, arguments: list[str])
             r"the test left behind: file descriptor \d+: /.*/left-open",
             r"the test left behind: file descriptor \d+: /.*/another",
             r"the test left behind: file descriptor \d+: socket:\[\d+\] tcp port \d+ \(listening\)",
-            r"the test left behind: file descriptor \d+: socket:\[\d+\] unix @left-listening",
+            r"the test left behind: file descriptor \d+: socket:\[\d+\] unix @left-listening-\d+",
             r"the test left behind: process \d+ \(child of \d+\): sleep 2",
             r"the test left behind: process \d+: ended and never waited for",
             r"the test left behind: process \d+ \(child of \d+\): sleep 2\.5",
