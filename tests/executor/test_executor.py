@@ -137,6 +137,16 @@ def test_what_is_no_text_is_not_started(local: Connection, execute: Execute, run
     assert executor.alive
 
 
+def test_a_script_that_is_too_large_is_not_started(
+    local: Connection, execute: Execute, run: Run
+) -> None:
+    executor = execute(local, "#" * 5_000_000)
+    outcome = executor.run(executor.suite.tests[0], run.sink)
+    assert outcome.status == "infra"
+    assert "4194304 are allowed" in (outcome.note or "")
+    assert executor.run(Test(name="/next", test="true"), run.sink).status == "pass"
+
+
 def test_a_folder_that_is_not_there_is_infra(local: Connection, execute: Execute, run: Run) -> None:
     test = Test(name="/test", test="true", path="/none")
     outcome = execute(local, test).run(test, run.sink)

@@ -3,7 +3,9 @@
 Not thread-safe: the session's lock guards it.
 """
 
-from atex_sut_agent.protocol import End, HostMessage, encode_host_message
+from atex_sut_agent.protocol import MAX_HEAD, End, HostMessage, encode_host_message
+
+_LARGEST = MAX_HEAD  # bytes of a frame, header and all: no agent takes a larger one
 
 
 class Order:
@@ -26,8 +28,15 @@ class Orders:
         self._kept: list[Order] = []  # oldest first
 
     def add(self, message: HostMessage) -> Order:
-        """Number an order and keep it. Raises UnicodeEncodeError where it holds what is not UTF-8."""
-        order = Order(self.last + 1, message)
+        """Number an order and keep it. Raises ValueError where no agent would understand it; the message says why."""
+        try:
+            order = Order(self.last + 1, message)
+        except UnicodeEncodeError as error:
+            raise ValueError(f"not everything in it is UTF-8: {error}") from error
+        if len(order.frame) > _LARGEST:
+            raise ValueError(
+                f"its script and environment have {len(order.frame)} bytes, {_LARGEST} are allowed"
+            )
         self.last = order.number
         self._kept.append(order)
         return order

@@ -127,8 +127,8 @@ class Session:
                 return Ending(ended_by="cancel", note=self._cancelled)
             try:
                 run = self._run = _Run(self._order(start), apply, start.grace)
-            except UnicodeEncodeError as error:
-                return infra(f"it could not be started: not everything in it is UTF-8: {error}")
+            except ValueError as error:
+                return infra(f"it could not be started: {error}")
         try:
             self._link.flush()
             return self._wait(run)
