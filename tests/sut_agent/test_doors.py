@@ -217,6 +217,14 @@ def test_the_socket_is_the_users_own(host: Host) -> None:
 # Words -----------------------------------------------------------------------------------------------------
 
 
+def test_a_folder_in_the_place_of_the_door_or_the_script_stops_nothing(
+    host: Host, agent: Agent
+) -> None:
+    script = f"cd {agent.folder}; rm control script; mkdir -p control/full script/full; exit 7"
+    assert [host.run(script).exited.exit_code for _ in range(2)] == [7, 7]
+    assert host.run("echo noop >&3; [ -S $ATEX_CONTROL_FILE ]").exited.exit_code == 0
+
+
 def test_duration_set_and_moved(host: Host) -> None:
     assert host.run("echo duration 1h 30m >&3").exited.limit == 5400
     assert host.run("echo duration +1m >&3; echo duration -10 >&3", limit=20).exited.limit == 70

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from atex_sut_agent import BOOT_MAGIC, agent_archive, attach_command, unpack_command
 
-from tests.sut_agent.driver import Agent, Lost
+from tests.sut_agent.driver import Agent, Lost, wait_until
 
 SESSION = "0123456789abcdef" * 2
 PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
@@ -297,6 +297,23 @@ def test_a_tree_that_breaks_off_is_none(agent: Agent, length: int) -> None:
     assert failed.stderr.startswith(b"atex agent: the tree did not arrive: ")
     assert not list(agent.folder.glob("tree*"))
     assert attach(unpack_command(hello), stdin=TREE).stdout == b"ok\n"
+
+
+def test_a_tree_that_is_still_arriving_goes_with_its_session(agent: Agent) -> None:
+    host = agent.attach()
+    command = unpack_command(host.hello)
+    stream = tree(("first", b"x" * 50_000, 0o644), ("folder/second", b"x" * 50_000, 0o644))
+    with subprocess.Popen(["sh", "-c", command], stdin=-1, stdout=-1, stderr=-1) as unpacking:
+        assert unpacking.stdin is not None
+        unpacking.stdin.write(stream[:30_000])
+        unpacking.stdin.flush()
+        wait_until(lambda: list(agent.folder.glob("tree.partial/*")), "the tree arrives")
+        host.end()
+        assert not agent.folder.exists()
+        _, errors = unpacking.communicate(stream[30_000:])
+    assert unpacking.returncode == 1
+    assert errors.startswith(b"atex agent: ")
+    assert not agent.folder.exists()
 
 
 def test_a_second_tree_is_refused(agent: Agent) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 LINGER = 3600.0  # seconds without a host until the session ends
+_REMOVAL_PATIENCE = 2.0  # seconds
 _EARLIER_PATIENCE = 5.0  # seconds for what an earlier incarnation left to die
 
 
@@ -295,5 +296,9 @@ def _remove(folder: str) -> str:
     if mounted:
         # What is mounted there may be the machine's own disk.
         return "; {} stays, because {} is mounted".format(folder, mounted[0])
-    shutil.rmtree(folder, ignore_errors=True)
+    deadline = time.monotonic() + _REMOVAL_PATIENCE
+    while os.path.isdir(folder):
+        shutil.rmtree(folder, ignore_errors=True)  # a tree may just be arriving in it
+        if time.monotonic() > deadline:
+            return "; {} stays: it can not be removed".format(folder)
     return ""

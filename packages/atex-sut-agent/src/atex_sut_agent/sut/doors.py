@@ -10,6 +10,7 @@ import socket
 from .control import Door, Listener
 from .framing import MAX_CHUNK
 from .loop import READ, Loop
+from .paths import clear
 from .pipes import bytes_waiting, new_pipe
 from .results import GrammarError
 
@@ -52,7 +53,7 @@ class Doors:
         with contextlib.ExitStack() as undo:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             undo.callback(self._socket.close)
-            _remove(path)
+            clear(path)
             self._socket.bind(path)
             self._socket.listen(_BACKLOG)
             self._socket.setblocking(False)
@@ -100,7 +101,8 @@ class Doors:
         self.close_pipe()
         self._loop.forget(self._socket.fileno())
         self._socket.close()
-        _remove(self._path)
+        with contextlib.suppress(OSError):  # the next run tries it again, and says so
+            clear(self._path)
 
     def _watch_all(self) -> None:
         self._watch_socket()
@@ -218,10 +220,3 @@ class Doors:
         client.close()
         if len(self._clients) == _MAX_CLIENTS - 1:
             self._watch_socket()
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass

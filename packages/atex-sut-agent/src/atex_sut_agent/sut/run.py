@@ -15,6 +15,7 @@ from .kernel import OomProtection
 from .lifetime import Lifetime
 from .loop import READ, Loop
 from .outbox import Outbox
+from .paths import clear
 from .pipes import bytes_waiting, new_pipe
 from .results import GrammarError
 from .spawn import SpawnError, Tether, spawn
@@ -100,10 +101,7 @@ class Run(DoorsListener):
 
     def _write_script(self, script: str) -> str:
         path = os.path.join(self._folder, "script")
-        try:
-            os.unlink(path)  # a shell that outlived its run still reads the old file
-        except FileNotFoundError:
-            pass
+        clear(path)  # a shell that outlived its run still reads the old file
         with open(path, "wb") as file:
             file.write(script.encode("utf-8", "surrogateescape"))
         return path

@@ -32,6 +32,7 @@ class _Tree(tarfile.TarFile):
 
 def unpack(folder: str) -> None:
     """Unpack stdin below `folder`, which must not exist yet. Raises OSError, also for a stream that is no whole tar."""
+    folder = os.path.abspath(folder)
     partial = folder + ".partial"
     shutil.rmtree(partial, ignore_errors=True)
     os.umask(0o022)
@@ -41,7 +42,9 @@ def unpack(folder: str) -> None:
             if hasattr(tarfile, "fully_trusted_filter"):
                 # The tree is the host's own, and its modes and links are to arrive as they are.
                 tar.extraction_filter = tarfile.fully_trusted_filter
-            tar.extractall(partial)
+            # From inside: where the session ends meanwhile and removes it, nothing is made anew below a path of it.
+            os.chdir(partial)
+            tar.extractall(".")
         while sys.stdin.buffer.read(65536):
             pass  # padding; who sends it is not to meet a closed pipe
         os.rename(partial, folder)
