@@ -3,7 +3,6 @@
 pytest_plugins = [
     "pytester",
     "tests.machines.fixtures",
-    "tests.machines.fixtures",
     "tests.plugins.leaks",
     "tests.plugins.needs",
     "tests.plugins.properties",

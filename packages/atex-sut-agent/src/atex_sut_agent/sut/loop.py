@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 READ = select.POLLIN
 WRITE = select.POLLOUT
-GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL  # always reported, asked for or not
 
 _LONGEST_WAIT = (
     15.0  # seconds; poll(2) does not count the time that a machine is suspended, timers do
@@ -46,7 +45,10 @@ class Loop:
         self._timers: "set[Timer]" = set()  # a handful
 
     def watch(self, fd: int, events: int, callback: "Callable[[int], object]") -> None:
-        """Call `callback(mask)` when one of `events` (or GONE) is true for `fd`; again for other events."""
+        """Call `callback(mask)` when one of `events` is true for `fd`; call this again for other events.
+
+        Errors and hang-ups are told as well, asked for or not (poll(2)).
+        """
         self._callbacks[fd] = callback
         self._poll.register(fd, events)
 
