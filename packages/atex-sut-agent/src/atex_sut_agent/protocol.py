@@ -28,10 +28,13 @@ __all__ = [
     "MAX_TAIL",
     "PROTOCOL",
     "Acknowledge",
+    "Again",
     "AgentMessage",
     "Alive",
+    "Busy",
     "Bye",
     "Cancel",
+    "Clock",
     "Cut",
     "Dropped",
     "End",
@@ -41,14 +44,21 @@ __all__ = [
     "FrameError",
     "FrameReader",
     "GoingDown",
+    "HangUp",
     "Hello",
     "HostMessage",
+    "Lengths",
+    "Marked",
     "Noted",
     "Output",
+    "Restarting",
     "Results",
+    "Settings",
     "Start",
     "Started",
     "Superseded",
+    "Sync",
+    "TestAdded",
     "decode_agent_message",
     "encode_host_message",
 ]
@@ -56,6 +66,24 @@ __all__ = [
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
     pass
+
+
+class Clock(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run stands with its time."""
+
+    used: float  # seconds of its limit
+    limit: float  # seconds
+    saved: tuple[
+        float, ...
+    ] = ()  # seconds that were left at each `duration save`, the oldest first
+
+
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that has (or keeps only) its first `length` bytes. `name` is that of the result, "" the test itself."""
+
+    name: str
+    file: str
+    length: int
 
 
 # What an agent says ----------------------------------------------------------------------------------------
@@ -68,7 +96,8 @@ class Hello(_Message, frozen=True, kw_only=True, tag="hello"):
     session: str
     incarnation: str  # random, one per life of the daemon
     order: int  # the highest order it knows; it ignores any that is not higher
-    run: int | None  # the run that goes on now
+    run: int | None  # the run that goes on now, or whose end is not acknowledged yet
+    key: str = ""  # that run's, as its Start had it
     frame: int  # the number of the next new frame; what is below and not acknowledged follows now
     folder: str  # of the session, on the machine; the tree belongs into its folder `tree`
     archive: str  # where the agent's own archive lies
@@ -81,6 +110,16 @@ class Hello(_Message, frozen=True, kw_only=True, tag="hello"):
     init_started: int = 0  # PID 1's start, in clock ticks after boot
     missing: tuple[str, ...] = ()  # what this machine's python lacks, "ctypes" for instance
     last_words: str = ""  # how an earlier incarnation of this session died, where it left word
+
+
+class Busy(_Message, frozen=True, kw_only=True, tag="busy"):
+    """Said instead of Hello, then the connection ends: another session has this slot of the machine. Not numbered."""
+
+    owner: str  # as it called itself
+    since: float  # seconds since 1970
+    session: str
+    test: str = ""  # that it runs, or ran last
+    note: str = ""  # what is being done about it, where it is told to make way
 
 
 class Alive(_Message, frozen=True, kw_only=True, tag="alive"):
@@ -122,21 +161,21 @@ class FileChunk(_Message, frozen=True, kw_only=True, tag="file"):
     name: str
     file: str
     offset: int
+    before: int | None = (
+        None  # bytes that it had before this result; None: no result has listed it yet
+    )
 
 
 class Results(_Message, frozen=True, kw_only=True, tag="results"):
-    """Tail: one or many results, a line of JSON each, numbered `first`, `first + 1` ... within the run."""
+    """Tail: one or many results, a line of JSON each, numbered `first`, `first + 1` ... within the run.
+
+    A result that has files comes alone. `before` then says of each file, in the order of their first mention, what
+    FileChunk says.
+    """
 
     run: int
     first: int
-
-
-class Cut(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that keeps only its first `length` bytes."""
-
-    name: str
-    file: str
-    length: int
+    before: tuple[int | None, ...] = ()
 
 
 class Dropped(_Message, frozen=True, kw_only=True, tag="dropped"):
@@ -154,6 +193,36 @@ class Noted(_Message, frozen=True, kw_only=True, tag="noted"):
     note: str
 
 
+class Sync(_Message, frozen=True, kw_only=True, tag="sync"):
+    """A client waits until all frames before this one are safe on disk: the acknowledgement of this one says so."""
+
+    run: int
+
+
+class Restarting(_Message, frozen=True, kw_only=True, tag="restarting"):
+    """The test announced that it takes the machine down. Acknowledged once that is noted; then its doors close."""
+
+    run: int
+    clock: Clock
+    patience: float | None = None  # seconds that it gives the machine to come back
+
+
+class Marked(_Message, frozen=True, kw_only=True, tag="marked"):
+    """The test leaves a mark on this machine."""
+
+    run: int
+    name: str
+    value: str
+
+
+class TestAdded(_Message, frozen=True, kw_only=True, tag="test-added"):
+    """The test asks for one more run of a test, anywhere in the pool."""
+
+    run: int
+    test: str
+    environment: dict[str, str]
+
+
 class Exited(_Message, frozen=True, kw_only=True, tag="exited"):
     """The run is over. The last frame of each run that was started."""
 
@@ -162,9 +231,10 @@ class Exited(_Message, frozen=True, kw_only=True, tag="exited"):
         int | None
     )  # what the test asked for by `exitcode`, else the process's; None: killed by a signal
     signal: int | None  # that killed the process
-    ended_by: str  # "itself", "limit", "cancel", "linger"
+    ended_by: str  # "itself", "limit", "cancel", "linger", "abort", "restart" (by HangUp)
     seconds: float  # from start to the end of the process
     limit: float  # seconds, as it stood at the end
+    note: str | None = None  # of `abort`
     error: str | None = None  # the first reason why a door of the control file was closed
     left_behind: int = 0  # processes that SIGKILL could not end
 
@@ -179,6 +249,7 @@ class Failed(_Message, frozen=True, kw_only=True, tag="failed"):
 AgentMessage = (
     Hello
     | Alive
+    | Busy
     | Superseded
     | GoingDown
     | Bye
@@ -188,6 +259,10 @@ AgentMessage = (
     | Results
     | Dropped
     | Noted
+    | Sync
+    | Restarting
+    | Marked
+    | TestAdded
     | Exited
     | Failed
 )
@@ -202,6 +277,20 @@ class Acknowledge(_Message, frozen=True, kw_only=True, tag="acknowledge"):
     frame: int
 
 
+class Again(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run goes on that was started before, on this machine, and announced a restart."""
+
+    clock: Clock  # the time away included
+    results: int  # that it has sent
+    output: int  # bytes
+
+
+class Lengths(_Message, frozen=True, kw_only=True, tag="lengths"):
+    """Files that the run which the next Start starts again has sent already. Any number of these may precede it."""
+
+    files: tuple[Cut, ...]
+
+
 class Start(_Message, frozen=True, kw_only=True, tag="start"):
     """Start a run; its id is the number of this frame. Ends in Exited or Failed."""
 
@@ -210,7 +299,12 @@ class Start(_Message, frozen=True, kw_only=True, tag="start"):
     environment: dict[str, str]
     limit: float  # seconds
     grace: float  # seconds between SIGINT and SIGKILL when the limit has passed
-    test: str = ""  # the test's name, by which names of results are shortened
+    test: str = ""  # the test's name, by which names of results are shortened; "": it is no test, but a phase
+    key: str = ""  # by which a host that did not start it knows it again
+    defaults: dict[str, str] = {}  # variables that yield to the plan's environment file
+    metadata: str = ""  # text for the file TMT_TEST_METADATA
+    tty: bool = False  # it gets a terminal
+    again: Again | None = None
 
 
 class Cancel(_Message, frozen=True, kw_only=True, tag="cancel"):
@@ -220,11 +314,33 @@ class Cancel(_Message, frozen=True, kw_only=True, tag="cancel"):
     grace: float = 5.0
 
 
+class HangUp(_Message, frozen=True, kw_only=True, tag="hang-up"):
+    """End what is left of `run`, which announced a restart: SIGHUP, after `grace` seconds SIGKILL."""
+
+    run: int
+    grace: float = 5.0
+
+
 class End(_Message, frozen=True, kw_only=True, tag="end"):
     """End the session: kill what runs, remove its folder, say Bye, exit."""
 
 
-HostMessage = Acknowledge | Alive | Start | Cancel | End
+HostMessage = Acknowledge | Alive | Lengths | Start | Cancel | HangUp | End
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a session's daemon is told when it is started; a later attach changes none of it. Part of a command line,
+    so nothing secret. Defaults are those of spec/AGENT.md.
+    """
+
+    slot: str = "0"  # the session is the only one in this slot of the machine
+    owner: str = ""  # who asks, in words for others that want the slot
+    take_over: bool = False  # end the session that has the slot, as on timeout
+    linger: float = 3600.0  # seconds without a host until the session ends
+    beat: float = 15.0  # seconds between signs of life
+    silence: float = 45.0  # seconds without a byte from the host until it counts as gone
+    memory: int = 4 * 1024 * 1024  # bytes of unacknowledged frames
+    spool: int = 256 * 1024 * 1024  # bytes of them on the machine's disk, behind those
 
 
 _encoder = msgspec.json.Encoder()
@@ -232,7 +348,7 @@ _decoder: msgspec.json.Decoder[AgentMessage] = msgspec.json.Decoder(AgentMessage
 
 
 def encode_host_message(message: HostMessage, number: int = 0) -> bytes:
-    """Return the frame of `message`; `number` is above 0 for orders (Start, Cancel, End).
+    """Return the frame of `message`; `number` is above 0 for orders (Lengths, Start, Cancel, HangUp, End).
 
     Bytes that are no UTF-8 (in a script, an environment), decoded with "surrogateescape", arrive as they were.
     """
