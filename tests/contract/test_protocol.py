@@ -32,7 +32,6 @@ from atex_sut_agent.protocol import (
 from atex_sut_agent.sut.framing import FrameReader
 
 from tests.sut_agent.driver import Agent, Host, Lost
-from tests.sut_agent.test_delivery import attach_fast
 
 AGENT_KINDS = {kind.__struct_config__.tag: kind for kind in typing.get_args(AgentMessage)}
 HOST_KINDS = {kind.__struct_config__.tag: kind for kind in typing.get_args(HostMessage)}
@@ -48,7 +47,7 @@ sleep 0.2
 
 def produce_everything(agent: Agent) -> list[bytes]:
     """Make the agent say all that it can say; return the heads as they came."""
-    first = attach_fast(agent, beat=0.05)
+    first = agent.attach(beat=0.05)
     first.until(Alive)
     first.run(EVERYTHING)  # its end cuts a result short: dropped, noted
     first.run("true", folder="/no/such/folder")

@@ -24,19 +24,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+import msgspec
 from atex_sut_agent import BOOT_MAGIC, agent_archive, attach_command
 from atex_sut_agent.protocol import (
     MAGIC,
     Acknowledge,
     AgentMessage,
     Alive,
+    Busy,
     Bye,
     Cancel,
     End,
     FrameReader,
     GoingDown,
+    HangUp,
     Hello,
     HostMessage,
+    Lengths,
+    Settings,
     Start,
     Superseded,
     decode_agent_message,
@@ -54,13 +59,16 @@ class Lost(Exception):
 
 
 class Agent:
-    """One session on this machine, in a work folder of its own."""
+    """One session on this machine, in a work folder and a slot of its own; `settings` are for its daemon."""
 
-    def __init__(self, python: str | None, *, work: Path | None = None) -> None:
+    def __init__(
+        self, python: str | None, *, work: Path | None = None, settings: Settings | None = None
+    ) -> None:
         # A short path: the control file's socket has to fit into 107 bytes.
         self.work = work or Path(tempfile.mkdtemp(prefix="atex-"))
         self.python = python
         self.session = os.urandom(16).hex()
+        self.settings = settings or Settings(slot=self.session)
         self.folder = self.work / "sessions" / self.session
         self.order = 0
         self.incarnation = ""
@@ -69,12 +77,20 @@ class Agent:
         self.runs: dict[int, RunRecord] = defaultdict(RunRecord)
         self._hosts: list[Host] = []
 
-    def attach(self, *, environment: Mapping[str, str] | None = None) -> "Host":
-        """A new attachment, after its hello."""
-        command = attach_command(
-            agent_archive(), self.session, python=self.python, work=str(self.work)
+    def command(self) -> str:
+        """What attaches to it."""
+        return attach_command(
+            agent_archive(),
+            self.session,
+            python=self.python,
+            work=str(self.work),
+            settings=self.settings,
         )
-        return self.attach_by(["sh", "-c", command], environment=environment)
+
+    def attach(self, *, environment: Mapping[str, str] | None = None, **settings: Any) -> "Host":
+        """A new attachment, after its hello; `settings` are changed for a daemon that it starts."""
+        self.settings = msgspec.structs.replace(self.settings, **settings)
+        return self.attach_by(["sh", "-c", self.command()], environment=environment)
 
     def attach_by(
         self, argv: list[str], *, environment: Mapping[str, str] | None = None, boots: bool = True
@@ -188,7 +204,7 @@ class Host:
     def send(self, message: HostMessage) -> int:
         """Send a message; return the order's number, 0 where it is none."""
         number = 0
-        if isinstance(message, Start | Cancel | End):
+        if isinstance(message, Lengths | Start | Cancel | HangUp | End):
             self.agent.order += 1
             number = self.agent.order
         self.stdin.write(encode_host_message(message, number))
@@ -215,7 +231,7 @@ class Host:
         if number <= agent.applied or not self.applying:
             return
         assert number == agent.applied + 1, f"frame {number} behind {agent.applied}"
-        assert not isinstance(message, Hello | Alive | Superseded | GoingDown | Bye)
+        assert not isinstance(message, Hello | Alive | Busy | Superseded | GoingDown | Bye)
         agent.runs[message.run].apply(message, tail)
         agent.applied = number
         if self.acknowledging:
@@ -246,8 +262,9 @@ class Host:
         folder: str | None = None,
         limit: float = 60,
         grace: float = 60,
+        **more: Any,
     ) -> int:
-        """Order a run; return its number."""
+        """Order a run; `more` are further fields of Start. Return its number."""
         return self.send(
             Start(
                 script=script,
@@ -255,7 +272,7 @@ class Host:
                 environment=dict(environment or {}),
                 limit=limit,
                 grace=grace,
-                test=TEST,
+                **{"test": TEST, **more},
             )
         )
 

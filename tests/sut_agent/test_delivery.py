@@ -7,13 +7,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
-from atex_sut_agent.protocol import Alive, Bye, Cancel, End, Failed, Superseded
+from atex_sut_agent.protocol import Alive, Bye, Cancel, End, Failed, Settings, Superseded
 from atex_sut_agent.sut.framing import MAX_CHUNK, MAX_HEAD
-from atex_sut_agent.sut.outbox import LIMIT
 
 from tests.sut_agent.driver import Agent, Host, Lost, is_alive, wait_until, write_fifo
 
+MEMORY = Settings().memory
 NUMBERED = 'for i in $(seq 20000); do echo "result {\\"i\\":$i}"; done >&3; exit 3'
 
 
@@ -34,7 +35,7 @@ def test_results_survive_connections_that_are_cut(agent: Agent, how: str) -> Non
         host.until(lambda goal=goal: len(record.results) >= goal)  # type: ignore[misc]
         lose(host, how)
         host = agent.attach()
-        assert host.hello.run in (run, None)
+        assert host.hello.run == run
         assert host.hello.order == run
     host.wait(run)
     assert [value["i"] for value in record.results] == list(range(1, 20001))
@@ -51,10 +52,36 @@ def test_a_run_that_ended_meanwhile_is_told_on_return(agent: Agent) -> None:
         lambda: not Path("/proc", (agent.folder / "pid").read_text().strip()).exists(), "its end"
     )
     again = agent.attach()
-    assert again.hello.run is None
+    assert again.hello.run == run  # nobody knows yet that it is over
     assert again.hello.incarnation == host.hello.incarnation
     record = again.wait(run)
     assert (bytes(record.output), record.exited.exit_code) == (b"up\nmore\n", 5)
+
+
+def test_a_run_is_known_until_its_end_is_acknowledged(agent: Agent) -> None:
+    host = agent.attach()
+    assert (host.hello.run, host.hello.key) == (None, "")
+    host.acknowledging = False
+    run = host.start("exit 5", key="this one")
+    host.wait(run)
+    host.drop()
+    host = agent.attach()
+    assert (host.hello.run, host.hello.key) == (run, "this one")
+    host.acknowledge()
+    run = host.start("true", key="another", folder="/no/such/folder")
+    host.until(Failed)
+    host.drop()
+    assert agent.attach().hello.run is None
+
+
+def test_also_one_that_never_started(agent: Agent) -> None:
+    host = agent.attach()
+    host.acknowledging = False
+    run = host.start("true", key="this one", folder="/no/such/folder")
+    host.wait(run)
+    host.drop()
+    again = agent.attach()
+    assert (again.hello.run, again.hello.key) == (run, "this one")
 
 
 def test_what_is_not_acknowledged_comes_again_and_what_is_does_not(agent: Agent) -> None:
@@ -98,7 +125,7 @@ def test_a_host_that_does_not_acknowledge_blocks_the_test(agent: Agent) -> None:
     run = host.start(f"head -c {size} /dev/urandom >data; cat data; echo result {{}} >&3; exit 7")
     record = agent.runs[run]
     # Full are the outbox and the pipe, which has room for a megabyte.
-    host.until(lambda: len(record.output) >= LIMIT - MAX_CHUNK)
+    host.until(lambda: len(record.output) >= MEMORY - MAX_CHUNK)
     assert record.last is None
     host.drop()
     again = agent.attach()
@@ -106,7 +133,7 @@ def test_a_host_that_does_not_acknowledge_blocks_the_test(agent: Agent) -> None:
     assert bytes(record.output) == (agent.folder / "data").read_bytes()
     assert (record.results, record.exited.exit_code) == ([{}], 7)
     # While nobody acknowledged, no more was taken from the test than the limit says.
-    assert len(host.numbers) * MAX_CHUNK < 2 * LIMIT
+    assert len(host.numbers) * MAX_CHUNK < 2 * MEMORY
 
 
 def test_a_host_that_reads_nothing_blocks_the_test(agent: Agent) -> None:
@@ -255,38 +282,17 @@ def test_a_mounted_folder_is_not_removed(agent: Agent) -> None:
     assert (precious / "file").read_text() == "keep me"
 
 
-# Signs of life: the agent's own code, with its clock sped up -----------------------------------------------
-
-FAST = """\
-import sys
-sys.path.insert(0, sys.argv[1])
-from sut import attachment, bridge, daemon
-attachment.BEAT, attachment.SILENCE, daemon.LINGER = {beat}, {silence}, {linger}
-bridge.attach(sys.argv[2], sys.argv[3], sys.argv[1])
-"""
-
-
-def attach_fast(
-    agent: Agent, *, beat: float = 1000, silence: float = 1000, linger: float = 1000
-) -> Host:
-    """Attach to a daemon whose patience is as short as that; it has to be the first attachment."""
-    python = agent.python or sys.executable
-    archive = agent.archive()
-    agent.folder.parent.mkdir(mode=0o700)
-    source = FAST.format(beat=beat, silence=silence, linger=linger)
-    return agent.attach_by(
-        [python, "-ISc", source, str(archive), agent.session, str(agent.folder)], boots=False
-    )
+# Signs of life -------------------------------------------------------------------------------------------
 
 
 def test_the_agent_gives_signs_of_life(agent: Agent) -> None:
-    host = attach_fast(agent, beat=0.05)
+    host = agent.attach(beat=0.05)
     for _ in range(3):
         host.until(Alive)
 
 
 def test_a_silent_host_is_gone_and_may_come_back(agent: Agent) -> None:
-    host = attach_fast(agent, beat=0.05, silence=0.2)
+    host = agent.attach(beat=0.05, silence=0.2)
     run = host.start("echo up; while :; do sleep 0.01; done")
     with pytest.raises(Lost):
         host.wait(run)
@@ -294,14 +300,14 @@ def test_a_silent_host_is_gone_and_may_come_back(agent: Agent) -> None:
 
 
 def test_a_host_that_speaks_is_not_silent(agent: Agent) -> None:
-    host = attach_fast(agent, beat=0.05, silence=0.3)
+    host = agent.attach(beat=0.05, silence=0.3)
     for _ in range(10):
         host.send(Alive())
         host.until(Alive)
 
 
 def test_nobody_comes_back(agent: Agent) -> None:
-    host = attach_fast(agent, linger=0.3)
+    host = agent.attach(linger=0.3)
     run = host.start(
         "trap 'echo cleaned >../../cleaned; exit' INT; echo up; while :; do sleep 0.01; done"
     )
@@ -313,7 +319,7 @@ def test_nobody_comes_back(agent: Agent) -> None:
 
 
 def test_who_comes_back_in_time_stops_the_clock(agent: Agent) -> None:
-    host = attach_fast(agent, linger=0.3)
+    host = agent.attach(linger=0.3)
     host.drop()
     again = agent.attach()
     assert again.run("sleep 0.5; exit 4").exited.exit_code == 4
@@ -324,7 +330,7 @@ def test_who_comes_back_in_time_stops_the_clock(agent: Agent) -> None:
 WATCHED = """\
 import sys
 sys.path.insert(0, sys.argv[1])
-from sut import bridge, daemon
+from sut import bridge, daemon, settings
 
 class Watched(daemon.Daemon):
     def _hello(self):
@@ -337,7 +343,7 @@ class Watched(daemon.Daemon):
             file.write(" ".join(sorted(set(sys.modules) - self.before)))
 
 daemon.Daemon = Watched
-bridge.attach(sys.argv[2], sys.argv[3], sys.argv[1])
+bridge.attach(sys.argv[2], sys.argv[3], sys.argv[1], settings.Settings(sys.argv[5]))
 """
 
 
@@ -346,7 +352,8 @@ def test_nothing_is_imported_after_hello(agent: Agent) -> None:
     agent.folder.parent.mkdir(mode=0o700)
     seen = agent.work / "imported"
     argv = [agent.python or sys.executable, "-ISc", WATCHED, str(agent.archive()), agent.session]
-    host = agent.attach_by([*argv, str(agent.folder), str(seen)], boots=False)
+    argv += [str(agent.folder), str(seen), msgspec.json.encode(agent.settings).decode()]
+    host = agent.attach_by(argv, boots=False)
     host.run(
         'echo "result {\\"files\\":[{\\"name\\":\\"\u00e9\\",\\"length\\":1}]}" >&3; printf x >&3; exit 3'
     )

@@ -2,15 +2,18 @@
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from atex_sut_agent import BOOT_MAGIC, agent_archive, attach_command, unpack_command
+from atex_sut_agent.protocol import Settings
 
 from tests.sut_agent.driver import Agent, Lost, wait_until
 
@@ -52,10 +55,7 @@ SHELLS = ["sh", "bash", "dash", "zsh", "ksh", "mksh", "tcsh", "fish"]
 def test_any_login_shell_that_is_here(shell: str, root: Path) -> None:
     with Agent(sys.executable, work=root / "work folder $x 'y'") as agent:
         agent.work.mkdir(mode=0o700)
-        command = attach_command(
-            agent_archive(), agent.session, python=sys.executable, work=str(agent.work)
-        )
-        host = agent.attach_by([shell, "-c", command])
+        host = agent.attach_by([shell, "-c", agent.command()])
         assert host.run("exit 3").exited.exit_code == 3
 
 
@@ -102,11 +102,52 @@ def test_the_first_that_works_is_taken(root: Path) -> None:
 def test_a_login_may_print_what_it_likes(root: Path) -> None:
     with Agent(sys.executable, work=root / "w") as agent:
         agent.work.mkdir(mode=0o700)
-        command = attach_command(
-            agent_archive(), agent.session, python=sys.executable, work=str(agent.work)
-        )
         noise = "echo Welcome; head -c 60000 /dev/urandom; echo warning >&2; "
-        assert agent.attach_by(["sh", "-c", noise + command]).run("exit 3").exited.exit_code == 3
+        assert (
+            agent.attach_by(["sh", "-c", noise + agent.command()]).run("exit 3").exited.exit_code
+            == 3
+        )
+
+
+# Settings --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"slot": "../x"}, "'../x' is no name of a slot: it takes 1 to 32 letters, digits"),
+        ({"slot": ""}, "no name of a slot"),
+        ({"slot": "x" * 33}, "no name of a slot"),
+        ({"slot": "x\n"}, "no name of a slot"),
+        ({"owner": "two\nlines"}, "at most 200 printable characters"),
+        ({"owner": "x" * 201}, "at most 200 printable characters"),
+        ({"linger": 0}, "linger has to be more than 0"),
+        ({"beat": float("inf")}, "beat has to be more than 0"),
+        ({"silence": float("nan")}, "silence has to be more than 0"),
+        ({"memory": -1}, "memory has to be more than 0"),
+        ({"spool": -1}, "spool can not be less than 0"),
+    ],
+)
+def test_settings_that_no_daemon_could_use_are_refused_on_the_host(
+    settings: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        Settings(**settings)
+
+
+@pytest.mark.parametrize("settings", ["", "[]", "{}", '{"slot": 1}'])
+def test_settings_that_the_agent_does_not_understand(
+    agent_python: str, root: Path, settings: str
+) -> None:
+    with Agent(agent_python, work=root / "w") as agent:
+        agent.work.mkdir(mode=0o700)
+        refused = subprocess.run(
+            [agent_python, "-IS", agent.archive(), "attach", SESSION, settings],
+            capture_output=True,
+            check=False,
+        )
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(b"atex agent: the session's settings are not understood: ")
 
 
 # The archive -----------------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
 """Frames that count wait until they are acknowledged, whatever happens to the connection."""
 
 from atex_sut_agent.sut.framing import FrameReader
-from atex_sut_agent.sut.outbox import LIMIT, Outbox
+from atex_sut_agent.sut.outbox import Outbox
 from hypothesis import given
 from hypothesis import strategies as st
+
+LIMIT = 1 << 20
 
 
 def numbers(frames: bytes) -> list[int]:
@@ -11,7 +13,7 @@ def numbers(frames: bytes) -> list[int]:
 
 
 def filled(count: int) -> Outbox:
-    outbox = Outbox()
+    outbox = Outbox(LIMIT)
     for _ in range(count):
         outbox.add({"kind": "noted"}, b"x" * 100)
     return outbox
@@ -47,7 +49,7 @@ def test_an_acknowledgement_may_be_for_what_this_attachment_has_not_sent_yet() -
 
 
 def test_full_until_enough_is_acknowledged() -> None:
-    outbox = Outbox()
+    outbox = Outbox(LIMIT)
     while not outbox.full:
         outbox.add({}, bytes(LIMIT // 4))
     assert outbox.next_number == 5
@@ -57,7 +59,7 @@ def test_full_until_enough_is_acknowledged() -> None:
 
 @given(st.lists(st.sampled_from(["add", "take", "acknowledge", "rewind"])))
 def test_nothing_is_lost_and_nothing_out_of_order(actions: list[str]) -> None:
-    outbox = Outbox()
+    outbox = Outbox(LIMIT)
     applied = 0  # as a host does it: the next frame, and nothing twice
     for action in actions:
         if action == "add":

@@ -8,8 +8,10 @@ import shlex
 import zlib
 from importlib import resources
 
+import msgspec
+
 from atex_sut_agent.archive import Archive
-from atex_sut_agent.protocol import Hello
+from atex_sut_agent.protocol import Hello, Settings
 from atex_sut_agent.sut.bootstrap import BOOT_MAGIC
 
 __all__ = ["BOOT_MAGIC", "attach_command", "unpack_command"]
@@ -25,36 +27,61 @@ x=$("$p" -ISc "{probe}" 2>/dev/null </dev/null) && [ -n "$x" ] && exec "$x" -ISc
 done; printf '%s\\n' {complaint} >&2; exit 127"""
 
 
+# Who may only run this as root when asked for a password gets sudo's own words on stderr. HOME becomes root's.
+_SUDO = "sudo -n -H "
+
+
 def attach_command(
-    archive: Archive, session: str, *, python: str | None = None, work: str | None = None
+    archive: Archive,
+    session: str,
+    *,
+    python: str | None = None,
+    work: str | None = None,
+    settings: Settings | None = None,
+    become: bool = False,
 ) -> str:
     """Return the command that attaches its stdin and stdout to the agent of `session` (32 hexadecimal digits).
 
-    It starts the agent where there is none, and asks for `archive` where the machine has not got it. `python` is
-    the only interpreter to be tried, `work` the only work folder (absolute); else the usual ones are looked at.
+    It starts the agent where there is none, with these settings, and asks for `archive` where the machine has not got
+    it. `python` is the only interpreter to be tried, `work` the only work folder (absolute); else the usual ones are
+    looked at. With `become` all of it runs as root, by a sudo that asks for no password; later attachments of the
+    session have to say the same.
     """
     # Base64, so that no login shell, csh and fish among them, finds anything to expand in it.
-    source = base64.b64encode(zlib.compress(_bootstrap_source(), 9)).decode()
+    source = _base64(zlib.compress(_bootstrap_source(), 9))
     program = f"import base64, zlib; exec(zlib.decompress(base64.b64decode('{source}'))); boot(*sys.argv[1:])"
     looked_at = python or ", ".join(_PYTHONS)
     script = _SCRIPT.format(
         pythons=shlex.quote(python) if python else " ".join(_PYTHONS),
         probe=_PROBE,
         program=program,
-        arguments=shlex.join([session, archive.digest, str(len(archive.data)), work or ""]),
+        arguments=shlex.join(
+            [
+                session,
+                archive.digest,
+                str(len(archive.data)),
+                work or "",
+                _base64(msgspec.json.encode(settings or Settings())),
+            ]
+        ),
         complaint=shlex.quote(f"no python3 >= 3.6 on this machine, looked at: {looked_at}"),
     )
-    return f"exec /bin/sh -c {shlex.quote(script)}"
+    return f"exec {_SUDO * become}/bin/sh -c {shlex.quote(script)}"
 
 
-def unpack_command(hello: Hello) -> str:
+def unpack_command(hello: Hello, become: bool = False) -> str:
     """Return the command that unpacks a tar stream from its stdin as the session's tree.
 
     It prints "ok" and exits with 0 when the folder `tree` of the session's folder is complete; a reason on stderr
-    and another exit code else, and then there is no such folder.
+    and another exit code else, and then there is no such folder. `become` as the session was attached.
     """
     python = ["env", "LC_ALL=C.UTF-8", hello.python]  # 3.6 in the C locale writes only ASCII names
-    return shlex.join(["exec", *python, "-IS", hello.archive, "unpack", f"{hello.folder}/tree"])
+    command = shlex.join([*python, "-IS", hello.archive, "unpack", f"{hello.folder}/tree"])
+    return f"exec {_SUDO * become}{command}"
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _bootstrap_source() -> bytes:

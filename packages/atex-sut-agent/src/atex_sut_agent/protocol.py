@@ -8,6 +8,8 @@ standard library only); tests/contract/ holds the two ends equal.
 Nothing here does I/O, all of it is immutable, and any thread may use it.
 """
 
+from math import inf
+
 import msgspec
 
 from atex_sut_agent.sut.framing import (
@@ -20,6 +22,7 @@ from atex_sut_agent.sut.framing import (
     FrameReader,
     pack,
 )
+from atex_sut_agent.sut.settings import SLOT_NAME
 
 __all__ = [
     "MAGIC",
@@ -328,9 +331,12 @@ class End(_Message, frozen=True, kw_only=True, tag="end"):
 HostMessage = Acknowledge | Alive | Lengths | Start | Cancel | HangUp | End
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+MAX_OWNER = 200  # characters
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a session's daemon is told when it is started; a later attach changes none of it. Part of a command line,
-    so nothing secret. Defaults are those of spec/AGENT.md.
+    so nothing secret. Defaults are those of spec/AGENT.md. Raises ValueError for what no daemon could be told.
     """
 
     slot: str = "0"  # the session is the only one in this slot of the machine
@@ -341,6 +347,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     silence: float = 45.0  # seconds without a byte from the host until it counts as gone
     memory: int = 4 * 1024 * 1024  # bytes of unacknowledged frames
     spool: int = 256 * 1024 * 1024  # bytes of them on the machine's disk, behind those
+
+    def __post_init__(self) -> None:
+        if not SLOT_NAME.match(self.slot):
+            raise ValueError(
+                f"{self.slot!r} is no name of a slot: it takes 1 to 32 letters, digits, dots, underscores and dashes"
+            )
+        if len(self.owner) > MAX_OWNER or not self.owner.isprintable():
+            raise ValueError(f"an owner's words are at most {MAX_OWNER} printable characters")
+        for name in ("linger", "beat", "silence", "memory"):
+            if not 0 < getattr(self, name) < inf:
+                raise ValueError(f"{name} has to be more than 0")
+        if self.spool < 0:
+            raise ValueError("spool can not be less than 0")
 
 
 _encoder = msgspec.json.Encoder()

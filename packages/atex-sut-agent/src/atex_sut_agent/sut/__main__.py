@@ -1,4 +1,4 @@
-"""The agent's command line, inside its archive: `python3 agent.pyz attach SESSION` and `... unpack FOLDER`."""
+"""The agent's command line, inside its archive: `python3 agent.pyz attach SESSION SETTINGS`, `... unpack FOLDER`."""
 
 import argparse
 import os
@@ -7,6 +7,7 @@ import sys
 
 from .bootstrap import choose_root, explain
 from .bridge import attach
+from .settings import Settings
 
 _SESSION = re.compile(r"[0-9a-f]{32}\Z")
 
@@ -17,6 +18,9 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command")
     attaching = commands.add_parser("attach", help="hand stdin and stdout to the session's daemon")
     attaching.add_argument("session", help="32 hexadecimal digits, chosen by the host")
+    attaching.add_argument(
+        "settings", help="an object of JSON (settings.py), for a daemon that it starts"
+    )
     attaching.add_argument("--work", help="work folder; else the first that is possible")
     unpacking = commands.add_parser(
         "unpack", help="unpack a tar stream from stdin into a new folder"
@@ -34,11 +38,18 @@ def main() -> int:
             sys.stdout.write("ok\n")
         else:
             if not _SESSION.match(arguments.session):
-                raise OSError("a session is named by 32 hexadecimal digits")
+                raise ValueError("a session is named by 32 hexadecimal digits")
             root = choose_root(arguments.work)
             folder = os.path.join(root, "sessions", arguments.session)
-            attach(arguments.session, folder, os.path.abspath(sys.argv[0]))
+            settings = Settings(arguments.settings)
+            attach(arguments.session, folder, os.path.abspath(sys.argv[0]), settings)
+    except ValueError as error:
+        return _complain(str(error))
     except OSError as error:
-        sys.stderr.write("atex agent: {}\n".format(explain(error)))
-        return 1
+        return _complain(explain(error))
     return 0
+
+
+def _complain(why: str) -> int:
+    sys.stderr.write("atex agent: {}\n".format(why))
+    return 1

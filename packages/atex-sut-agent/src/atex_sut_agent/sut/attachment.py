@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-BEAT = 15.0  # seconds between signs of life
-SILENCE = 45.0  # seconds without a byte from the host until it counts as gone
 FAREWELL = 5.0  # seconds for the last words to leave
 
 _READ_SIZE = 64 * 1024  # bytes
@@ -27,6 +25,7 @@ class Attachment:
 
     `on_frame(number, head, tail)` is called for each frame of the host, `on_over()` once, when the descriptors were
     given back: the connection is gone, the host sends what is no frame, it is silent, or all was said (`finish`).
+    `beat` is the seconds between signs of life, `silence` those without a byte until the host counts as gone.
     """
 
     def __init__(
@@ -35,6 +34,8 @@ class Attachment:
         outbox: Outbox,
         bridge: socket.socket,
         descriptors: "tuple[int, int]",
+        beat: float,
+        silence: float,
         on_frame: "Callable[[int, bytes, bytes], None]",
         on_over: "Callable[[], None]",
     ) -> None:
@@ -42,6 +43,8 @@ class Attachment:
         self._outbox: "Outbox | None" = outbox  # None: nothing more of it is said here
         self._bridge = bridge  # the socket on which the bridge waits
         self._stdin, self._stdout = descriptors
+        self._interval = beat
+        self._silence = silence
         self._on_frame = on_frame
         self._on_over = on_over
         self._reader = FrameReader()
@@ -51,7 +54,7 @@ class Attachment:
         self._parting = False
         self._closed = False
         self._heard = now()
-        self._timer = loop.after(BEAT, self._beat)
+        self._timer = loop.after(beat, self._beat)
         os.set_blocking(self._stdin, False)
         os.set_blocking(self._stdout, False)
         outbox.rewind()
@@ -146,9 +149,9 @@ class Attachment:
             self.close()
 
     def _beat(self) -> None:
-        if now() - self._heard >= SILENCE:
+        if now() - self._heard >= self._silence:
             self.close()
             return
         if not self._urgent:  # where the connection is stuck, one waits there already
             self.say({"kind": "alive"})
-        self._timer = self._loop.after(BEAT, self._beat)
+        self._timer = self._loop.after(self._interval, self._beat)

@@ -4,6 +4,7 @@ Its source goes to `python3 -c` of a machine that has nothing of ours yet, so th
 library only, no other module of ours, Python 3.6. (`launch.py`, on the host, makes the command.)
 """
 
+import base64
 import errno
 import hashlib
 import json
@@ -118,8 +119,8 @@ def explain(error: OSError) -> str:
     return "{}: {}".format(error.filename, words) if error.filename else words
 
 
-def boot(session: str, digest: str, size: str, given: str) -> None:
-    """Become the agent's bridge for `session`."""
+def boot(session: str, digest: str, size: str, given: str, settings: str) -> None:
+    """Become the agent's bridge for `session`; `settings` are its own business, in base64."""
     asked = False
     os.umask(0o077)
     try:
@@ -131,7 +132,11 @@ def boot(session: str, digest: str, size: str, given: str) -> None:
         asked = True
         if need:
             receive_archive(path, int(size), digest)
-        os.execv(sys.executable, [sys.executable, "-IS", path, "attach", session, "--work", root])
+        agent = [sys.executable, "-IS", path, "attach", session]
+        os.execv(
+            sys.executable,
+            [*agent, base64.b64decode(settings).decode(), "--work", root],
+        )
     except OSError as error:
         if not asked:
             _answer({"error": explain(error)})

@@ -12,20 +12,22 @@ import time
 from . import handover, last_words
 from .bootstrap import make_private
 from .daemon import run_daemon
+from .settings import Settings
 
 _PATIENCE = 5.0  # seconds for a daemon that is just starting, or just ending
 _RETRY = 0.02  # seconds
 _LOWEST_OURS = 10  # those below are a test's
 
 
-def attach(session: str, folder: str, archive: str) -> None:
-    """Hand stdin and stdout to the daemon of `session`, started where there is none; return when it is done with them.
+def attach(session: str, folder: str, archive: str, settings: Settings) -> None:
+    """Hand stdin and stdout to the daemon of `session`; return when it is done with them.
 
-    `folder` is the session's own; `archive` is what this code runs from. Raises OSError.
+    It is started, with these settings, where there is none. `folder` is the session's own; `archive` is what this code
+    runs from. Raises OSError.
     """
     deadline = time.monotonic() + _PATIENCE
     while True:
-        daemon = _connect(session, folder, archive, deadline)
+        daemon = _connect(session, folder, archive, settings, deadline)
         if not handover.is_ours(daemon):
             raise OSError(errno.EPERM, "session {} belongs to another user".format(session))
         if handover.hand_over(daemon, 0, 1):
@@ -43,7 +45,9 @@ def attach(session: str, folder: str, archive: str) -> None:
         pass  # the daemon was killed
 
 
-def _connect(session: str, folder: str, archive: str, deadline: float) -> socket.socket:
+def _connect(
+    session: str, folder: str, archive: str, settings: Settings, deadline: float
+) -> socket.socket:
     address = handover.address(session)
     while True:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -54,7 +58,7 @@ def _connect(session: str, folder: str, archive: str, deadline: float) -> socket
                 raise
         else:
             listener.listen(8)
-            _start_daemon(session, folder, archive, listener)
+            _start_daemon(session, folder, archive, settings, listener)
         finally:
             listener.close()
         bridge = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -69,7 +73,9 @@ def _connect(session: str, folder: str, archive: str, deadline: float) -> socket
             time.sleep(_RETRY)
 
 
-def _start_daemon(session: str, folder: str, archive: str, listener: socket.socket) -> None:
+def _start_daemon(
+    session: str, folder: str, archive: str, settings: Settings, listener: socket.socket
+) -> None:
     make_private(os.path.dirname(folder))
     make_private(folder)
     child = os.fork()
@@ -81,7 +87,7 @@ def _start_daemon(session: str, folder: str, archive: str, listener: socket.sock
     try:
         os.setsid()
         if os.fork() == 0:
-            run_daemon(session, folder, archive, _leave_the_login(listener))
+            run_daemon(session, folder, archive, settings, _leave_the_login(listener))
         code = 0
     finally:
         os._exit(code)

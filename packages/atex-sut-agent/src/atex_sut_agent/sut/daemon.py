@@ -19,13 +19,13 @@ from .kernel import OomProtection, become_subreaper
 from .loop import READ, Loop
 from .outbox import Outbox
 from .run import Run
+from .settings import Settings
 from .spawn import SpawnError, prepare_to_spawn
 
 TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
 if TYPE_CHECKING:
     from typing import Any
 
-LINGER = 3600.0  # seconds without a host until the session ends
 _REMOVAL_PATIENCE = 2.0  # seconds
 _EARLIER_PATIENCE = 5.0  # seconds for what an earlier incarnation left to die
 
@@ -33,22 +33,29 @@ _EARLIER_PATIENCE = 5.0  # seconds for what an earlier incarnation left to die
 class Daemon:
     """One session. `folder` is its own, `listener` the socket at which bridges hand over their descriptors."""
 
-    def __init__(self, session: str, folder: str, archive: str, listener: socket.socket) -> None:
+    def __init__(
+        self, session: str, folder: str, archive: str, settings: Settings, listener: socket.socket
+    ) -> None:
         self._session = session
         self._folder = folder
         self._archive = archive
+        self._settings = settings
         self._listener = listener
         self._incarnation = os.urandom(16).hex()
         self._loop = Loop()
-        self._outbox = Outbox()
+        self._outbox = Outbox(settings.memory)
         self._attachment: "Attachment | None" = None
         self._order = 0  # the highest number of an order that was taken
         self._run: "Run | None" = None
+        self._key = ""  # by which its host knows the run again
+        self._ended: "tuple[int, str, int] | None" = (
+            None  # number and key of a run, and its last frame
+        )
         self._left: "int | None" = None  # the leader of a run that left processes behind
         self._environment = machine.base_environment()
         self._sees_all = become_subreaper()
         self._oom_protection = OomProtection()
-        self._linger = self._loop.after(LINGER, self._lingered)
+        self._linger = self._loop.after(settings.linger, self._lingered)
         self._ending: "str | None" = None  # why the session ends
         self._parting = False  # nobody is let in any more
         self._going_down = False
@@ -155,7 +162,14 @@ class Daemon:
         if self._attachment is not None:
             self._attachment.supersede({"kind": "superseded"})
         self._attachment = Attachment(
-            self._loop, self._outbox, bridge, descriptors, self._frame, self._detached
+            self._loop,
+            self._outbox,
+            bridge,
+            descriptors,
+            self._settings.beat,
+            self._settings.silence,
+            self._frame,
+            self._detached,
         )
         self._linger.cancel()
         self._say(self._hello())
@@ -163,13 +177,15 @@ class Daemon:
             self._say({"kind": "going-down"})
 
     def _hello(self) -> "dict[str, Any]":
+        run, key = self._untold_run()
         hello = {
             "kind": "hello",
             "protocol": PROTOCOL,
             "session": self._session,
             "incarnation": self._incarnation,
             "order": self._order,
-            "run": self._run.number if self._run else None,
+            "run": run,
+            "key": key,
             "frame": self._outbox.next_number,
             "folder": self._folder,
             "archive": self._archive,
@@ -181,13 +197,21 @@ class Daemon:
         hello.update(machine.facts())
         return hello
 
+    def _untold_run(self) -> "tuple[int | None, str]":
+        """Return number and key of the run that goes on, or whose end no host has acknowledged."""
+        if self._run is not None:
+            return self._run.number, self._key
+        if self._ended is not None and self._ended[2] > self._outbox.acknowledged:
+            return self._ended[:2]
+        return None, ""
+
     def _say(self, head: "dict[str, Any]") -> None:
         if self._attachment is not None:
             self._attachment.say(head)
 
     def _detached(self) -> None:
         self._attachment = None
-        self._linger = self._loop.after(LINGER, self._lingered)
+        self._linger = self._loop.after(self._settings.linger, self._lingered)
         if self._ending and self._run is None:
             self._over = True
 
@@ -195,7 +219,7 @@ class Daemon:
         """Nobody came back: end what runs as on timeout, and then the session."""
         if self._run is not None:
             self._run.cancel(None, "linger")
-        self._end("no host for {:.0f} seconds".format(LINGER))
+        self._end("no host for {:.0f} seconds".format(self._settings.linger))
 
     # Orders ----------------------------------------------------------------------------------------------
 
@@ -219,8 +243,10 @@ class Daemon:
                 self._end("the host ended the session")
 
     def _start(self, number: int, order: "dict[str, Any]") -> None:
+        key = str(order.get("key", ""))
         try:
             self._refuse_if_not_free()
+            self._key = key
             self._run = Run(
                 self._loop,
                 self._outbox,
@@ -234,6 +260,8 @@ class Daemon:
             )
         except SpawnError as error:
             self._outbox.add({"kind": "failed", "run": number, "reason": str(error)})
+            if self._run is None:
+                self._ended = number, key, self._outbox.next_number - 1
 
     def _refuse_if_not_free(self) -> None:
         """Raise SpawnError where no run may start now."""
@@ -247,6 +275,7 @@ class Daemon:
 
     def _run_ended(self, run: Run) -> None:
         self._run = None
+        self._ended = run.number, self._key, self._outbox.next_number - 1
         if run.left_behind:
             self._left = run.leader
         if self._ending:
@@ -271,11 +300,13 @@ class Daemon:
             self._attachment.finish({"kind": "bye", "reason": reason})
 
 
-def run_daemon(session: str, folder: str, archive: str, listener: socket.socket) -> None:
+def run_daemon(
+    session: str, folder: str, archive: str, settings: Settings, listener: socket.socket
+) -> None:
     """Serve one session until it is over; what goes wrong is left as last words for the next incarnation."""
     daemon = None
     try:
-        daemon = Daemon(session, folder, archive, listener)
+        daemon = Daemon(session, folder, archive, settings, listener)
         daemon.serve()
     except Exception as error:
         if daemon is not None:

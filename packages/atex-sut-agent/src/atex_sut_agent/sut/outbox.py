@@ -8,21 +8,23 @@ TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
 if TYPE_CHECKING:
     from typing import Any
 
-LIMIT = 4 * 1024 * 1024  # bytes that may wait unacknowledged before the test has to wait
-
 
 class Outbox:
     """Numbers frames, keeps those that are not acknowledged, hands out what is to be sent next.
+
+    It is full from `limit` bytes on: then the test has to wait.
 
     The frames that an attachment has sent stay until `acknowledge()`; `rewind()` starts over with the first of
     them, for the next attachment.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._unsent: "deque[tuple[int, bytes]]" = deque()  # (number, frame), oldest first
         self._sent: "deque[tuple[int, bytes]]" = deque()  # to the present attachment, all older
         self._size = 0
         self.next_number = 1
+        self.acknowledged = 0  # the highest number that was
 
     def add(self, head: "dict[str, Any]", tail: bytes = b"") -> None:
         """Number a frame and keep it."""
@@ -33,6 +35,7 @@ class Outbox:
 
     def acknowledge(self, number: int) -> None:
         """Forget all frames up to `number`, which the host has applied."""
+        self.acknowledged = max(self.acknowledged, number)
         for frames in (self._sent, self._unsent):  # unsent: applied over an earlier attachment
             while frames and frames[0][0] <= number:
                 self._size -= len(frames.popleft()[1])
@@ -55,4 +58,4 @@ class Outbox:
     @property
     def full(self) -> bool:
         """Is so much unacknowledged that the test has to wait?"""
-        return self._size >= LIMIT
+        return self._size >= self._limit
