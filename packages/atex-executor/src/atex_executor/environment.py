@@ -1,26 +1,81 @@
-"""The variables of tests and phases. Pure.
+"""The variables of tests and phases, as far as the host knows them. Pure.
 
-From the weakest: the test's own, the plan's, those of the run (the command line's, secrets among them), and last those
-that ATEX sets. The agent adds PATH, HOME and the like below all of these, and the control file's above them.
+From the weakest: the test's own (`Test.environment`, the order's `defaults`), what prepare and tests wrote to the
+plan's environment file on the machine, the plan's, those of the run (the command line's, secrets among them), and last
+those that ATEX sets. The agent adds PATH, HOME and the like below all of these, and what names a path of its own above
+them (`atex_sut_agent/sut/surroundings.py`). docs/variables.md has them all in one table.
 """
 
+import re
 from collections.abc import Mapping
+from typing import Any
 
+import msgspec
 from atex_fmf import Plan, Test
 
-
-def phase_environment(plan: Plan, run: Mapping[str, str], tree: str) -> dict[str, str]:
-    """Return the variables of a phase of `plan`; `tree` is the folder of the tree on the machine."""
-    return {**plan.environment, **run, "TMT_TREE": tree}
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_+-]*")
 
 
-def test_environment(test: Test, plan: Plan, run: Mapping[str, str], tree: str) -> dict[str, str]:
-    """Return the variables of `test`; `tree` is the folder of the tree on the machine."""
-    return {
-        **test.environment,
-        **phase_environment(plan, run, tree),
+def environment_of_phase(
+    plan: Plan, run: Mapping[str, str], tree: str, *, restarts: int = 0
+) -> dict[str, str]:
+    """Return the variables of a phase of `plan`; `tree` is the folder of the tree on the machine.
+
+    `restarts` says how often it was started before.
+    """
+    return {**plan.environment, **run, "TMT_TREE": tree, **_counters(restarts)}
+
+
+def environment_of_test(
+    test: Test,
+    plan: Plan,
+    run: Mapping[str, str],
+    tree: str,
+    *,
+    iteration: str = "",
+    restarts: int = 0,
+) -> dict[str, str]:
+    """Return the variables of `test` that win over its own; `tree` is the folder of the tree on the machine.
+
+    `iteration` tells this attempt from all others, `restarts` says how often it was started before.
+    """
+    variables = {
+        **environment_of_phase(plan, run, tree, restarts=restarts),
         "TMT_TEST_NAME": test.name,
         "TMT_TEST_SERIAL_NUMBER": str(test.serial),
-        "TMT_REBOOT_COUNT": "0",
-        "TMT_TEST_RESTART_COUNT": "0",
+        "TMT_TEST_ITERATION_ID": iteration,
+        "TMT_TEST_RESTART_COUNT": str(restarts),
+        "TMT_RESTRAINT_COMPATIBLE": "1",
+        "RSTRNT_TASKNAME": test.name,
     }
+    if test.framework == "beakerlib":
+        # Without TESTID, BeakerLib's rlPhaseEnd does not call the command.
+        variables["TESTID"] = str(test.serial)
+        variables["BEAKERLIB_COMMAND_REPORT_RESULT"] = "rhts-report-result"
+        variables["BEAKERLIB_COMMAND_SUBMIT_LOG"] = "rhts-submit-log"
+    return variables
+
+
+def metadata_text(test: Test) -> str:
+    """Return the text of TMT_TEST_METADATA's file: a line for each key, its value as JSON, which is YAML."""
+    metadata = {
+        "test": test.test,
+        "framework": test.framework,
+        **test.metadata,
+        "name": test.name,
+        "duration": test.duration_text,
+    }
+    return "".join(f"{_key(key)}: {_json(value)}\n" for key, value in metadata.items())
+
+
+def _counters(restarts: int) -> dict[str, str]:
+    names = ("TMT_REBOOT_COUNT", "REBOOTCOUNT", "RSTRNT_REBOOTCOUNT")
+    return dict.fromkeys(names, str(restarts))
+
+
+def _key(key: str) -> str:
+    return key if _PLAIN_KEY.fullmatch(key) else _json(key)
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value, enc_hook=str).decode()

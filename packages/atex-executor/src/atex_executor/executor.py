@@ -15,7 +15,7 @@ from atex_sut_agent import unpack_command
 from atex_sut_agent.protocol import Hello, Start
 
 from atex_executor.ending import infra
-from atex_executor.environment import test_environment
+from atex_executor.environment import environment_of_test, metadata_text
 from atex_executor.errors import ExecutorError
 from atex_executor.phases import PHASE_LIMIT, STRICT, Phases, check_plan
 from atex_executor.recorder import Recorder
@@ -164,7 +164,7 @@ class Executor:
         begun = time.monotonic()
         ending = infra("interrupted on the host")
         try:
-            ending = self._session.run(self._order(test), recorder.apply)
+            ending = self._session.run(self._order(test, attempt), recorder.apply)
         finally:
             seconds = time.monotonic() - begun if ending.seconds is None else ending.seconds
             record = recorder.close(ending, started=started, seconds=seconds)
@@ -252,15 +252,24 @@ class Executor:
 
     # Tests -----------------------------------------------------------------------------------------------
 
-    def _order(self, test: Test) -> Start:
+    def _order(self, test: Test, attempt: int) -> Start:
         strict = "" if test.framework == "beakerlib" else STRICT
         return Start(
             script=f"{strict}{test.test}\n",
             folder=f"{self._tree}{test.path}".rstrip("/"),
-            environment=test_environment(test, self.suite.plan, self._variables, self._tree),
+            defaults=test.environment,
+            environment=environment_of_test(
+                test,
+                self.suite.plan,
+                self._variables,
+                self._tree,
+                iteration=f"{self._session.id}-{test.serial}.{attempt}",
+            ),
             limit=test.duration,
             grace=self._grace,
             test=test.name,
+            metadata=metadata_text(test),
+            tty=test.tty,
         )
 
     def _refusal(self) -> str | None:

@@ -7,7 +7,7 @@ from atex_fmf import Phase, Plan
 from atex_sut_agent.protocol import Start
 
 from atex_executor.ending import Ending
-from atex_executor.environment import phase_environment
+from atex_executor.environment import environment_of_phase
 from atex_executor.errors import MachineLost, PhaseFailed, UnsupportedPhase
 from atex_executor.layout import phase_file
 from atex_executor.output_file import OutputFile
@@ -66,7 +66,7 @@ class Phases:
             start = Start(
                 script=f"{STRICT}{script}\n",
                 folder=tree,
-                environment=phase_environment(self._plan, self._variables, tree),
+                environment=environment_of_phase(self._plan, self._variables, tree),
                 limit=limit,
                 grace=_GRACE,
             )

@@ -79,6 +79,7 @@ class Run(DoorsListener):
     ) -> int:
         """Open what the process needs, start it, return its pid; `undo` learns what to take back."""
         control = os.path.join(self._folder, "control")
+        environment.update(order.get("defaults", {}))
         environment.update(order["environment"])
         environment.update({"ATEX_CONTROL_FILE": control, "ATEX_TEST_CONTROL": "3"})
         argv = ["/bin/bash", self._write_script(order["script"])]
