@@ -26,24 +26,22 @@ _SWEEP_INTERVAL = 0.005  # seconds
 
 
 class Lifetime:
-    """The session that `leader` leads. `on_over()` is called once, when nothing of it is left or what is was given up.
+    """A session that is about to be started: its time counts from now, its leader is told to `begin()`.
 
-    It was started at `started` on the clock of `now()`; `limit` and `grace` are seconds; `sees_all` says that all which
-    the session leaves behind becomes our child.
+    `limit` and `grace` are seconds; `sees_all` says that all which the session leaves behind becomes our child.
+    `on_over()` is called once, when nothing of it is left or what is was given up.
     """
 
     def __init__(
         self,
         loop: Loop,
-        leader: int,
-        started: float,
         limit: float,
         grace: float,
         sees_all: bool,
         on_over: "Callable[[], None]",
     ) -> None:
-        self.leader = leader
-        self.started = self.ended = started
+        self.leader = 0
+        self.started = self.ended = now()
         self.ended_by = "itself"
         self.killing = False  # we send signals: what is unfinished now is not the test's fault
         self.exit_code: "int | None" = None
@@ -56,7 +54,11 @@ class Lifetime:
         self._on_over = on_over
         self._leader_ended = False
         self._kill_due: "float | None" = None  # when an interrupted session is killed
-        self._timer = loop.after(self._limit.deadline - now(), self._limit_passed)
+
+    def begin(self, leader: int) -> None:
+        """Our child `leader` leads the session."""
+        self.leader = leader
+        self._timer = self._loop.after(self._limit.deadline - now(), self._limit_passed)
 
     @property
     def limit(self) -> float:

@@ -26,12 +26,13 @@ class Outbox:
         self.next_number = 1
         self.acknowledged = 0  # the highest number that was
 
-    def add(self, head: "dict[str, Any]", tail: bytes = b"") -> None:
-        """Number a frame and keep it."""
+    def add(self, head: "dict[str, Any]", tail: bytes = b"") -> int:
+        """Number a frame and keep it; return the number."""
         frame = pack(self.next_number, head, tail)
         self._unsent.append((self.next_number, frame))
         self._size += len(frame)
         self.next_number += 1
+        return self.next_number - 1
 
     def acknowledge(self, number: int) -> None:
         """Forget all frames up to `number`, which the host has applied."""

@@ -1,0 +1,45 @@
+"""What the host is told of one run: its frames, in the order in which things happened."""
+
+from .outbox import Outbox
+
+TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Report:
+    """Frames about run `run`, each of which says where it lands: so it counts results and bytes of output."""
+
+    def __init__(self, outbox: Outbox, run: int) -> None:
+        self._outbox = outbox
+        self._run = run
+        self._results = 0  # sent in frames
+        self._output = 0  # bytes
+        self._lines: "list[bytes]" = []  # results that are in no frame yet
+        self._line_count = 0
+
+    def send(self, kind: str, tail: bytes = b"", **fields: "Any") -> int:
+        """Send a frame behind all that was told before; return its number."""
+        self.flush()
+        head = {"kind": kind, "run": self._run}
+        head.update(fields)
+        return self._outbox.add(head, tail)
+
+    def output(self, data: bytes) -> None:
+        """The next bytes of its output."""
+        self.send("output", data, offset=self._output)
+        self._output += len(data)
+
+    def results(self, lines: bytes, count: int) -> None:
+        """Its next `count` results, a line of JSON each. They are sent with the next frame, or by `flush()`."""
+        self._lines.append(lines)
+        self._line_count += count
+
+    def flush(self) -> None:
+        """Send the results that wait."""
+        if self._line_count:
+            head = {"kind": "results", "run": self._run, "first": self._results + 1}
+            self._outbox.add(head, b"".join(self._lines))
+            self._results += self._line_count
+            self._lines.clear()
+            self._line_count = 0
