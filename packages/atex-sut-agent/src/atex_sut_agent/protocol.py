@@ -82,11 +82,14 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cut(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that has (or keeps only) its first `length` bytes. `name` is that of the result, "" the test itself."""
+    """A file that has (or keeps only) its first `length` bytes. `name` is that of the result, "" the test itself.
+
+    In Dropped, `length` is None for a file that no result has listed: it is removed.
+    """
 
     name: str
     file: str
-    length: int
+    length: int | None
 
 
 # What an agent says ----------------------------------------------------------------------------------------
@@ -219,9 +222,10 @@ class Marked(_Message, frozen=True, kw_only=True, tag="marked"):
 
 
 class TestAdded(_Message, frozen=True, kw_only=True, tag="test-added"):
-    """The test asks for one more run of a test, anywhere in the pool."""
+    """The test asks for one more run of a test, anywhere in the pool; for the `number`th time, counted from 1."""
 
     run: int
+    number: int
     test: str
     environment: dict[str, str]
 
@@ -286,6 +290,7 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock  # the time away included
     results: int  # that it has sent
     output: int  # bytes
+    added: int = 0  # runs of tests that it has asked for
 
 
 class Lengths(_Message, frozen=True, kw_only=True, tag="lengths"):
