@@ -3,7 +3,7 @@
 `Sshd` is a real sshd on a loopback address: cheap, no root needed, shares the box's files and
 processes. `LightHosts` are machines of their own as far as a test can see: process table, network,
 /root, /run, /tmp, /var/lib, hostname and boot id, with a link that can be cut and a power switch.
-They need root.
+`NspawnHosts` are the same with a disk of their own and a real systemd. Both need root.
 
 Whatever is started here ends with the process that started it, also when that one is killed with
 SIGKILL.
@@ -11,6 +11,19 @@ SIGKILL.
 
 from tests.machines.keeper import Keeper
 from tests.machines.light_host import LightHost, LightHosts, light_hosts_missing
+from tests.machines.machine import Machine
+from tests.machines.nspawn import NspawnHost, NspawnHosts, nspawn_missing
 from tests.machines.sshd import Sshd, sshd_missing
 
-__all__ = ["Keeper", "LightHost", "LightHosts", "Sshd", "light_hosts_missing", "sshd_missing"]
+__all__ = [
+    "Keeper",
+    "LightHost",
+    "LightHosts",
+    "Machine",
+    "NspawnHost",
+    "NspawnHosts",
+    "Sshd",
+    "light_hosts_missing",
+    "nspawn_missing",
+    "sshd_missing",
+]

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.machines import LightHost, LightHosts, Sshd, light_hosts_missing, sshd_missing
+from tests.machines import (
+    LightHost,
+    LightHosts,
+    NspawnHost,
+    NspawnHosts,
+    Sshd,
+    light_hosts_missing,
+    nspawn_missing,
+    sshd_missing,
+)
 
 
 @pytest.fixture
@@ -29,6 +38,20 @@ def light_hosts() -> Iterator[Callable[[int], list[LightHost]]]:
 def light_host(light_hosts: Callable[[int], list[LightHost]]) -> LightHost:
     """A running light host of the test's own."""
     return light_hosts(1)[0]
+
+
+@pytest.fixture
+def nspawn_hosts() -> Iterator[Callable[[int], list[NspawnHost]]]:
+    """`nspawn_hosts(2)`: two running machines with systemd of the test's own."""
+    _skip_for(nspawn_missing())
+    with ExitStack() as stack:
+        yield lambda count: stack.enter_context(NspawnHosts(count))
+
+
+@pytest.fixture
+def nspawn_host(nspawn_hosts: Callable[[int], list[NspawnHost]]) -> NspawnHost:
+    """A running machine with systemd of the test's own."""
+    return nspawn_hosts(1)[0]
 
 
 @pytest.fixture

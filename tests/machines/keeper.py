@@ -120,7 +120,8 @@ def descendants(pid: int) -> Iterator[tuple[int, str]]:
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
-        with contextlib.suppress(OSError):
+        # Who ends just now can not be opened any more, or reads as nothing.
+        with contextlib.suppress(OSError, ValueError):
             head, _, tail = Path("/proc", entry, "stat").read_text(errors="replace").rpartition(")")
             state, parent = tail.split()[:2]
             if state != "Z":

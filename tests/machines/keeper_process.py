@@ -3,11 +3,12 @@
 Reads orders from stdin, a line each, and answers `done`:
 
     boot   start COMMAND (output to FOLDER/log.txt, pid to FOLDER/pid); it is started again when
-           it ends as `unshare` does when its pid namespace called reboot(2)
+           it ends as a machine does that reboots
     kill   kill COMMAND with SIGKILL and reap it
 
 At end of file it kills all its descendants, also those that made sessions of their own (it is their
-subreaper), removes FOLDER and ends. Standard library only: it runs with `python -I -S`.
+subreaper), removes the control groups that FOLDER/cgroups lists, removes FOLDER and ends. Standard
+library only: it runs with `python -I -S`.
 """
 
 import contextlib
@@ -20,7 +21,10 @@ import sys
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
-REBOOTED = -signal.SIGHUP  # what a pid namespace's init dies of when reboot(2) is called there
+REBOOTED = (
+    -signal.SIGHUP,  # `unshare`: what a pid namespace's init dies of when reboot(2) is called there
+    133,  # systemd-nspawn, see its manual
+)
 
 prctl = ctypes.CDLL(None).prctl
 
@@ -42,7 +46,7 @@ def main(folder: str, command: list[str]) -> None:
                     os.read(wakeup, 4096)
                     ended = reap(running)
                     if ended is not None:
-                        running = start(folder, command) if ended == REBOOTED else 0
+                        running = start(folder, command) if ended in REBOOTED else 0
                     continue
                 orders = os.read(0, 4096)
                 if not orders:
@@ -57,6 +61,7 @@ def main(folder: str, command: list[str]) -> None:
                     answer()
     finally:
         kill_descendants()
+        remove_cgroups(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -106,6 +111,19 @@ def kill_descendants() -> None:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(int(entry), signal.SIGKILL)
             os.waitpid(-1, 0)
+
+
+def remove_cgroups(folder: str) -> None:
+    """Their processes have ended, so rmdir(2) is all that it takes, the innermost first."""
+    try:
+        with open(f"{folder}/cgroups") as file:
+            groups = set(file.read().splitlines())
+    except FileNotFoundError:
+        return
+    for group in groups:
+        for inner, _, _ in os.walk(group, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(inner)
 
 
 def parent(pid: str) -> int:

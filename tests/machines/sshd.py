@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,6 @@ ListenAddress {address}
 HostKey {folder}/host_key
 PidFile none
 AuthorizedKeysFile {folder}/authorized_keys
-UsePAM no
 StrictModes no
 PermitRootLogin prohibit-password
 PasswordAuthentication no
@@ -35,7 +35,6 @@ LogLevel VERBOSE
 MaxStartups 1000
 MaxSessions 1000
 PerSourceMaxStartups none
-SetEnv HOME={home} {environment}
 Subsystem sftp internal-sftp
 """
 
@@ -154,7 +153,8 @@ class Sshd:
         generate_key(self.identity)
         self.accept_logins()
         self.port = free_port(self.address)
-        config = write_config(self.folder, self.folder, self.address, self.port, self.home)
+        extra = ["UsePAM no", f"SetEnv HOME={self.home}"]
+        config = write_config(self.folder, self.folder, self.address, self.port, extra)
         if os.geteuid() == 0:
             # The folder is compiled in, and root's sshd does not start without it.
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -168,16 +168,14 @@ class Sshd:
 
 
 def write_config(
-    folder: Path, seen_as: Path, address: str, port: int, home: Path, environment: str = ""
+    folder: Path, seen_as: Path, address: str, port: int, extra: Sequence[str]
 ) -> Path:
-    """Writes folder/sshd_config; `seen_as` is the folder's name where the server runs."""
-    text = CONFIG.format(
-        address=address, port=port, folder=seen_as, home=home, environment=environment
-    )
+    """Writes folder/sshd_config with `extra` lines; `seen_as` is the folder's name where the server runs."""
+    lines = [CONFIG.format(address=address, port=port, folder=seen_as), *extra]
     if _version() >= (9, 8):
-        text += "PerSourcePenalties no\n"
+        lines.append("PerSourcePenalties no")
     config = folder / "sshd_config"
-    config.write_text(text)
+    config.write_text("\n".join(lines) + "\n")
     return config
 
 

@@ -15,13 +15,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.machines import LightHost, LightHosts, Sshd, light_hosts_missing, sshd_missing
+from tests.machines import (
+    LightHost,
+    LightHosts,
+    Machine,
+    NspawnHost,
+    NspawnHosts,
+    Sshd,
+    light_hosts_missing,
+    nspawn_missing,
+    sshd_missing,
+)
 
 PATIENCE = 10.0  # seconds
 
 
 def ssh(
-    machine: Sshd | LightHost, *command: str, options: Sequence[str] = ()
+    machine: Sshd | Machine, *command: str, options: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[str]:
     """The box's own ssh, so that nothing of ATEX is needed to prove the machines."""
     return subprocess.run(
@@ -33,7 +43,7 @@ def ssh(
     )
 
 
-def ssh_command(machine: Sshd | LightHost, *options: str) -> list[str]:
+def ssh_command(machine: Sshd | Machine, *options: str) -> list[str]:
     known = [
         "-o",
         "UserKnownHostsFile=/dev/null",
@@ -64,7 +74,7 @@ def ssh_command(machine: Sshd | LightHost, *options: str) -> list[str]:
 
 
 @contextmanager
-def conversation(machine: Sshd | LightHost) -> Iterator[subprocess.Popen[bytes]]:
+def conversation(machine: Sshd | Machine) -> Iterator[subprocess.Popen[bytes]]:
     """An open connection that repeats each line."""
     command = [*ssh_command(machine), "echo up; cat"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
@@ -156,7 +166,7 @@ def test_nothing_is_left_when_the_start_fails(
         pass
     assert list(tmp_path.iterdir()) == []
     if not light_hosts_missing():
-        monkeypatch.setattr("tests.machines.light_host.await_ssh", lambda *_: 1 / 0)
+        monkeypatch.setattr("tests.machines.machine.await_ssh", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError), LightHosts(2):
             pass
         assert list(tmp_path.iterdir()) == []
@@ -170,7 +180,7 @@ def test_nothing_is_left_of_a_killed_owner(tmp_path: Path) -> None:
         import time
         from tests.machines import LightHosts, Sshd
         with LightHosts(1) as (host,), Sshd() as server:
-            print(host.init, server._keeper.first_process, f"atex{host._subnet}", flush=True)
+            print(host.init, server._keeper.first_process, host.link.name, flush=True)
             time.sleep(1000)
         """)
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
@@ -201,44 +211,83 @@ def test_light_hosts_are_machines_of_their_own(
     assert not Path("/tmp/here").exists()
 
 
-def test_a_light_host_reboots(light_host: LightHost) -> None:
-    before = light_host.boot_id
-    ssh(light_host, "touch /var/tmp/kept /run/lost")
-    light_host.reboot()
-    done = ssh(light_host, "cat /proc/sys/kernel/random/boot_id; ls -d /var/tmp/kept /run/lost")
-    assert done.stdout.split() == [light_host.boot_id, "/var/tmp/kept"]
-    assert light_host.boot_id != before
+@pytest.fixture(params=["light_host", "nspawn_host"])
+def machine(request: pytest.FixtureRequest) -> Machine:
+    """A running machine of each kind that can reboot."""
+    made: Machine = request.getfixturevalue(request.param)
+    return made
 
 
-def test_a_light_host_reboots_from_inside(light_host: LightHost) -> None:
-    before = light_host.boot_id
-    assert ssh(light_host, "reboot").returncode == 255
-    await_that(lambda: light_host.boot_id != before and ssh(light_host, "true").returncode == 0)
+def test_a_machine_reboots(machine: Machine) -> None:
+    before = machine.boot_id
+    ssh(machine, "touch /root/kept /var/lib/kept /run/lost")
+    machine.reboot()
+    look = "cat /proc/sys/kernel/random/boot_id; ls -d /root/kept /var/lib/kept /run/lost"
+    assert ssh(machine, look).stdout.split() == [machine.boot_id, "/root/kept", "/var/lib/kept"]
+    assert machine.boot_id != before
 
 
-def test_a_light_host_crashes_without_a_word(light_host: LightHost) -> None:
-    with conversation(light_host) as client:
-        light_host.crash()
+def test_a_machine_reboots_from_inside(machine: Machine) -> None:
+    before = machine.boot_id
+    ssh(machine, "reboot")
+    await_that(lambda: machine.boot_id not in (before, "") and ssh(machine, "true").returncode == 0)
+
+
+def test_a_machine_crashes_without_a_word(machine: Machine) -> None:
+    with conversation(machine) as client:
+        machine.crash()
         with pytest.raises(subprocess.TimeoutExpired):
             client.wait(0.3)
-        light_host.boot()
+        machine.boot()
         assert client.wait(PATIENCE) == 255
-    assert ssh(light_host, "true").returncode == 0
+    assert ssh(machine, "true").returncode == 0
 
 
-def test_a_cut_link_is_silent_and_heals(light_host: LightHost) -> None:
-    with conversation(light_host) as client:
-        light_host.cut()
+def test_a_cut_link_is_silent_and_heals(machine: Machine) -> None:
+    with conversation(machine) as client:
+        machine.cut()
         say(client, b"after all\n")
         with pytest.raises(TimeoutError):
-            socket.create_connection((light_host.address, light_host.port), 0.3)
-        light_host.heal()
+            socket.create_connection((machine.address, machine.port), 0.3)
+        machine.heal()
         assert hear(client) == b"after all\n"
 
 
-def test_a_light_host_loses_its_sessions(light_host: LightHost) -> None:
-    ssh(light_host, "setsid sleep 1000 >/dev/null 2>&1 &")
-    with conversation(light_host) as client:
-        light_host.kill_sessions()
+def test_a_machine_loses_its_sessions(machine: Machine) -> None:
+    ssh(machine, "setsid sleep 1000 >/dev/null 2>&1 &")
+    with conversation(machine) as client:
+        machine.kill_sessions()
         assert client.wait(PATIENCE) == 255
-    assert "sleep 1000" in ssh(light_host, "ps -e -o args").stdout
+    assert "sleep 1000" in ssh(machine, "ps -e -o args").stdout
+
+
+def test_an_nspawn_machine_runs_systemd(nspawn_host: NspawnHost) -> None:
+    look = "systemctl is-system-running --wait; hostname; id -un; ps -p 1 -o comm="
+    assert ssh(nspawn_host, look).stdout.split() == ["running", "sut1", "root", "systemd"]
+    ssh(nspawn_host, "echo kept >/etc/kept")
+    assert (nspawn_host.disk / "etc/kept").read_text() == "kept\n"
+
+
+def test_nspawn_machines_do_not_share_services(
+    nspawn_hosts: Callable[[int], list[NspawnHost]],
+) -> None:
+    one, other = nspawn_hosts(2)
+    for host in (one, other):
+        assert ssh(host, "systemd-run --unit=same sleep 1000").returncode == 0
+    ssh(one, "systemctl stop same")
+    state = "systemctl is-active same"
+    assert [ssh(host, state).stdout.strip() for host in (one, other)] == ["inactive", "active"]
+    assert one.boot_id != other.boot_id
+
+
+def test_nothing_is_left_of_an_nspawn_machine() -> None:
+    if reason := nspawn_missing():
+        pytest.skip(reason)
+    with NspawnHosts(1) as (host,):
+        groups = [Path(line) for line in (host.folder / "cgroups").read_text().splitlines()]
+        init = host.init
+        assert groups
+        assert all(group.is_dir() for group in groups)
+    assert not exists(init)
+    assert not host.folder.exists()
+    assert not any(group.exists() for group in groups)
