@@ -74,8 +74,9 @@ def answer() -> None:
 def start(folder: str, command: list[str]) -> int:
     pid = os.fork()
     if pid:
-        with open(f"{folder}/pid", "w") as file:
+        with open(f"{folder}/pid.new", "w") as file:
             file.write(str(pid))
+        os.rename(f"{folder}/pid.new", f"{folder}/pid")  # it may be read at any moment
         return pid
     try:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
