@@ -48,10 +48,9 @@ from atex_sut_agent.protocol import (
     encode_host_message,
 )
 
-from tests.sut_agent.record import RunRecord
+from tests.sut_agent.record import TEST, RunRecord
 
 PATIENCE = 20.0  # seconds until a test that waits for the agent gives up
-TEST = "/the/test"  # the name that runs have
 
 
 class Lost(Exception):

@@ -15,6 +15,9 @@ from atex_sut_agent.protocol import (
     Results,
     Started,
 )
+from atex_sut_agent.sut.names import subtest_name
+
+TEST = "/the/test"  # the name that runs have
 
 _decode_lines = msgspec.json.Decoder(dict[str, Any]).decode_lines
 
@@ -26,6 +29,7 @@ class RunRecord:
         self.started: Started | None = None
         self.output = bytearray()
         self.files: dict[tuple[str, str], bytearray] = defaultdict(bytearray)  # by (result, file)
+        self.listed: dict[tuple[str, str], int] = {}  # lengths of the files of complete results
         self.results: list[dict[str, Any]] = []
         self.dropped: list[Dropped] = []
         self.notes: list[str] = []
@@ -45,19 +49,36 @@ class RunRecord:
             case Output(offset=offset):
                 assert offset == len(self.output)
                 self.output += tail
-            case FileChunk(name=name, file=file, offset=offset):
+            case FileChunk(name=name, file=file, offset=offset, before=before):
                 assert offset == len(self.files[name, file])
+                assert before == self.listed.get((name, file))
                 self.files[name, file] += tail
-            case Results(first=first):
+            case Results(first=first, before=before):
                 assert first == len(self.results) + 1
-                self.results += _decode_lines(tail)
+                results = _decode_lines(tail)
+                self.results += results
+                self._list_files(results, before)
             case Dropped(cuts=cuts):
                 self.dropped.append(message)
                 for cut in cuts:
-                    del self.files[cut.name, cut.file][cut.length :]
+                    key = cut.name, cut.file
+                    assert cut.length == self.listed.get(key)
+                    del self.files[key][cut.length or 0 :]
+                    if cut.length is None:
+                        del self.files[key]
             case Noted(note=note):
                 self.notes.append(note)
             case Exited() | Failed():
                 self.last = message
             case other:
                 raise AssertionError(f"{other} is not of a run")
+
+    def _list_files(self, results: list[dict[str, Any]], before: tuple[int | None, ...]) -> None:
+        """Check what a result with files says of them: it is alone in its frame."""
+        files = [entry["name"] for value in results for entry in value.get("files") or ()]
+        if files:
+            assert len(results) == 1
+        name = subtest_name(results[0].get("name"), TEST)
+        keys = list(dict.fromkeys((name, file) for file in files))
+        assert [self.listed.get(key) for key in keys] == list(before)
+        self.listed.update((key, len(self.files[key])) for key in keys)

@@ -34,15 +34,19 @@ class Recorder(Listener):
             self.told.append(("claim", name, files))
         return self.free
 
-    def file(self, name: str, file: str, data: bytes) -> None:
+    def file(self, door: Door, name: str, file: str, data: bytes) -> None:
         if self.told[-1][:3] == ("file", name, file):
             data = self.told.pop()[3] + data
         self.told.append(("file", name, file, data))
 
-    def release(self, door: Door, commit: bool) -> None:
-        self.told.append(("release", commit))
+    def commit(self, door: Door, line: bytes) -> None:
+        assert line.endswith(b"\n")
+        self.told.append(("commit", json.loads(line)))
 
-    def word(self, word: str, argument: str) -> None:
+    def cut_back(self, door: Door) -> None:
+        self.told.append(("cut back",))
+
+    def word(self, door: Door, word: str, argument: str) -> None:
         if word == "bad":
             raise GrammarError("bad word")
         self.told.append(("word", word, argument))
@@ -121,8 +125,7 @@ def test_files() -> None:
         ("file", "part", "a/log", b"12345"),
         ("file", "part", "empty", b""),
         ("file", "part", "a/log", b"yz"),
-        ("result", value),
-        ("release", True),
+        ("commit", value),
         ("word", "noop", ""),
     ]
 
@@ -137,7 +140,7 @@ def test_files_that_another_door_is_writing() -> None:
     recorder.free = True
     door.feed(b"")
     assert not door.waiting
-    assert [entry[0] for entry in recorder.told] == ["claim", "file", "result", "release"]
+    assert [entry[0] for entry in recorder.told] == ["claim", "file", "commit"]
     door.feed(b"op\n")
     assert recorder.told[-1] == ("word", "noop", "")
 
@@ -227,6 +230,8 @@ def test_the_longest() -> None:
         (b'result {"name": []}\n', "name is not a string"),
         (b'result {"note": {}}\n', "note is not a string"),
         (b'result {"status": "infra"}\n', "runner's word"),
+        (b'result {"partial": "true"}\n', "partial is neither"),
+        (b'result {"partial": 1}\n', "partial is neither"),
         (b'result {"testout": 1}\n', "testout is not a string"),
         (b'result {"testout": "../x"}\n', "testout"),
         (b'result {"files": {}}\n', "not a list"),
@@ -262,15 +267,14 @@ def test_errors(stream: bytes, reason: str) -> None:
 
 def test_what_is_unfinished_is_dropped_and_its_files_cut_back() -> None:
     assert told(b'result {"files": [{"name": "a", "length": 5}]}\nabc')[-2:] == [
-        ("release", False),
+        ("cut back",),
         ("error", "the stream ends inside a result"),
     ]
 
 
 def test_an_error_behind_a_result_with_files_does_not_touch_them() -> None:
     entries = told(b'result {"files": [{"name": "a", "length": 1}]}\nxresult 0\n')
-    assert [entry[0] for entry in entries] == ["claim", "file", "result", "release", "error"]
-    assert entries[3] == ("release", True)
+    assert [entry[0] for entry in entries] == ["claim", "file", "commit", "error"]
 
 
 # In any pieces ---------------------------------------------------------------------------------------------

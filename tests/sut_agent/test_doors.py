@@ -182,8 +182,8 @@ os.kill(os.getpid(), signal.SIGKILL)
     run = host.run(f'{sys.executable} -IS {script}; echo \'result {{"name":"fine"}}\' >&3; exit 4')
     assert run.exited.exit_code == 4
     assert run.exited.error == "the stream ends inside a result"
-    assert run.files == {("", "log"): b"xxxx", ("", "new"): b""}
-    assert [(cut.file, cut.length) for cut in run.dropped[0].cuts] == [("log", 4), ("new", 0)]
+    assert run.files == {("", "log"): b"xxxx"}
+    assert [(cut.file, cut.length) for cut in run.dropped[0].cuts] == [("log", 4), ("new", None)]
     assert len(run.results) == 2
 
 

@@ -115,7 +115,7 @@ class ResultFiles:
             if key in self._refused:
                 continue
             unfinished = self._unfinished.get(key) or self._begin(key)
-            if cut.length != (unfinished.before or 0):
+            if (cut.length or 0) != (unfinished.before or 0):
                 raise ProtocolBroken(
                     f"file {cut.file!r} is to be cut back to {cut.length} bytes, it had others"
                 )

@@ -8,11 +8,7 @@ import re
 from collections import deque
 
 from .names import subtest_name
-from .results import MAX_RESULT, GrammarError, count_plain, decode_result, files_of
-
-TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
-if TYPE_CHECKING:
-    from typing import Any
+from .results import MAX_RESULT, GrammarError, check_name, count_plain, decode_result, files_of
 
 MAX_LINE = 4096  # bytes, the line feed included
 MAX_INLINE = MAX_RESULT + len(b"result \n")  # bytes of a line that holds a result
@@ -28,19 +24,22 @@ class Listener:
     test = ""  # the test's name, by which names of results are shortened
 
     def results(self, lines: bytes, count: int) -> None:
-        """`count` complete results, `lines` is their JSON, a line each (bytes)."""
+        """`count` complete results without files, `lines` is their JSON, a line each (bytes)."""
 
     def claim(self, door: "Door", name: str, files: "list[str]") -> bool:
         """May `door` write to these files of result `name` now? Where not, `door.feed(b"")` is called later."""
         raise NotImplementedError
 
-    def file(self, name: str, file: str, data: bytes) -> None:
-        """The next bytes of a claimed file."""
+    def file(self, door: "Door", name: str, file: str, data: bytes) -> None:
+        """The next bytes of a file that `door` has claimed."""
 
-    def release(self, door: "Door", commit: bool) -> None:
-        """The claimed files are done (`commit`), or their result is dropped and they are cut back."""
+    def commit(self, door: "Door", line: bytes) -> None:
+        """The result that `door` made its claim for is complete, all its files have come; `line` is its JSON."""
 
-    def word(self, word: str, argument: str) -> None:
+    def cut_back(self, door: "Door") -> None:
+        """The result that `door` made its claim for is dropped: its files are what they were before."""
+
+    def word(self, door: "Door", word: str, argument: str) -> None:
         """A control line that is no result (strings). Raises GrammarError."""
 
 
@@ -50,9 +49,11 @@ class Door:
     `feed` raises GrammarError once and for all: the stream can not be understood behind an error.
     """
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, can_reply: bool = False) -> None:
+        self.can_reply = can_reply  # does somebody listen at the other end?
+        self.waiting = False  # until what it waits for may have come, `feed` takes no more than b""
         self._listener = listener
-        self._buffer = b""
+        self._buffer = bytearray()  # what was fed and not understood yet
         self._read = self._read_line  # what comes next: a line, JSON, a file's bytes
         self._result = b""  # JSON, without line feeds, of the result whose files are being read
         self._name = ""
@@ -61,22 +62,38 @@ class Door:
         )  # (name, bytes still to come), the one that is being read first
         self._claimed = False
         self._json_length = 0
-        self.waiting = False  # for files that another door is writing: feed no more than b""
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes. Raises GrammarError where they break the grammar."""
-        buffer = self._buffer + data if self._buffer else data
+        if self._buffer:
+            self._buffer += data
+            if data and self._lacks_more_than(data):
+                return
+            data = bytes(self._buffer)
+        self.waiting = False
         position = 0
         try:
-            while True:
-                after = self._read(buffer, position)
+            while not self.waiting:
+                after = self._read(data, position)
                 if after is None:
                     break
                 position = after
         except GrammarError:
             self.drop()
             raise
-        self._buffer = buffer[position:]
+        self._buffer = bytearray(data[position:])
+
+    def _lacks_more_than(self, data: bytes) -> bool:
+        """Is what the buffer begins with still unfinished, `data` being the end of the buffer?
+
+        Asked before anything looks at the whole buffer: small pieces of something large cost no more than large ones.
+        """
+        size = len(self._buffer)
+        if self._read == self._read_json:
+            return size < self._json_length
+        if self._read == self._read_line:
+            return b"\n" not in data and size < _longest_line(self._buffer, 0)
+        return False
 
     def end(self) -> None:
         """End of file. Raises GrammarError where it comes inside something."""
@@ -86,11 +103,12 @@ class Door:
             raise GrammarError("the stream ends inside " + unfinished)
 
     def drop(self) -> None:
-        """Forget what is unfinished; files that it began are cut back."""
-        self._buffer = b""
+        """Forget what is unfinished; files that it began are cut back. Feed nothing more."""
+        self._buffer = bytearray()
+        self._read = self._read_line
         if self._claimed:
             self._claimed = False
-            self._listener.release(self, False)
+            self._listener.cut_back(self)
 
     @property
     def unfinished(self) -> str:
@@ -108,8 +126,7 @@ class Door:
             return self._read_inline_results(buffer, position, inline.end())
         end = buffer.find(b"\n", position)
         if end < 0:
-            is_inline = buffer.startswith(b"result {", position)
-            if len(buffer) - position >= (MAX_INLINE if is_inline else MAX_LINE):
+            if len(buffer) - position >= _longest_line(buffer, position):
                 raise GrammarError("a control line is too long")
             return None
         self._handle_line(buffer[position:end])
@@ -144,7 +161,7 @@ class Door:
         word, _, argument = _text(line).partition(" ")
         argument = argument.strip(" \t\r")
         if word != "result":
-            self._listener.word(word, argument)
+            self._listener.word(self, word, argument)
         elif argument.startswith("{"):
             self._begin_result(argument)
         elif _NUMBER.match(argument) and 0 < int(argument) <= MAX_RESULT:
@@ -170,20 +187,18 @@ class Door:
     def _begin_result(self, text: str) -> None:
         value = decode_result(text)
         files = files_of(value)
+        name = subtest_name(value.get("name"), self._listener.test)
+        if files or value.get("partial"):
+            check_name(name)
         # Strings hold no raw line feed, so all that there are stand between them and mean nothing.
         line = text.replace("\n", " ").replace("\r", " ").strip(" \t").encode("utf-8")
         if files:
-            self._begin_files(line, value, files)
+            self._result = line
+            self._name = name
+            self._files = deque(files)
+            self._read = self._read_files
         else:
             self._listener.results(line + b"\n", 1)
-
-    def _begin_files(
-        self, line: bytes, value: "dict[str, Any]", files: "list[tuple[str, int]]"
-    ) -> None:
-        self._result = line
-        self._name = subtest_name(value.get("name"), self._listener.test)
-        self._files = deque(files)
-        self._read = self._read_files
 
     def _read_files(self, buffer: bytes, position: int) -> "int | None":
         if not self._claimed:
@@ -197,17 +212,21 @@ class Door:
             name, missing = self._files[0]
             data = buffer[position : position + missing]
             if data or not missing:
-                self._listener.file(self._name, name, data)
+                self._listener.file(self, self._name, name, data)
             position += len(data)
             if len(data) < missing:
                 self._files[0] = (name, missing - len(data))
                 return position if position > start else None
             self._files.popleft()
-        self._listener.results(self._result + b"\n", 1)
         self._claimed = False
-        self._listener.release(self, True)
         self._read = self._read_line
+        self._listener.commit(self, self._result + b"\n")
         return position
+
+
+def _longest_line(buffer: "bytes | bytearray", position: int) -> int:
+    """Return how many bytes the line that begins at `position` may have."""
+    return MAX_INLINE if buffer.startswith(b"result {", position) else MAX_LINE
 
 
 def _text(line: bytes) -> str:

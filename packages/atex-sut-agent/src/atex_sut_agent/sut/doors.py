@@ -1,15 +1,16 @@
 """The doors of the control file: a unix socket with any number of clients, and a pipe.
 
-Here are the descriptors; what comes through them is read by `control.Door`.
+Here it is decided who is read when; what comes is understood by `control.Door`, replies wait in `client.Client`.
 """
 
 import contextlib
 import os
 import socket
 
+from .client import Client
 from .control import Door, Listener
 from .framing import MAX_CHUNK
-from .loop import READ, Loop
+from .loop import READ, WRITE, Loop
 from .paths import clear
 from .pipes import bytes_waiting, new_pipe
 from .results import GrammarError
@@ -22,8 +23,8 @@ class DoorsListener(Listener):
     """What Doors tell besides what each Door does. A run implements this."""
 
     @property
-    def killing(self) -> bool:
-        """Has the agent begun to send signals? What stays unfinished then is not the test's fault."""
+    def breaking_off(self) -> bool:
+        """Does the agent end what goes on, by signals or for a restart? Then what stays unfinished is no error."""
         raise NotImplementedError
 
     def flush(self) -> None:
@@ -35,7 +36,7 @@ class DoorsListener(Listener):
         raise NotImplementedError
 
     def cut_short(self, what: str) -> None:
-        """A client was killed in the middle of `what`."""
+        """A client was broken off in the middle of `what`."""
         raise NotImplementedError
 
 
@@ -46,9 +47,10 @@ class Doors:
         self._loop = loop
         self._listener = listener
         self._path = path
-        self._doors: "dict[int, Door]" = {}  # by descriptor
-        self._clients: "dict[int, socket.socket]" = {}  # the sockets among them
+        self._clients: "dict[Door, Client]" = {}  # the reader of the pipe is one of them
+        self._waiting: "dict[Client, None]" = {}  # those whose door waits, who came first goes first
         self._paused = False
+        self._open = True
         self._released = False  # files have been, and others may wait for them
         with contextlib.ExitStack() as undo:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -59,8 +61,8 @@ class Doors:
             self._socket.setblocking(False)
             reader, self.pipe = new_pipe()  # the write end is for the test
             undo.pop_all()
-        self._doors[reader] = Door(listener)
-        self._watch_all()
+        self._add(Client(listener, reader, None))
+        self._watch_socket()
 
     def close_pipe(self) -> None:
         """Close our copy of the pipe's write end, once the test has its own."""
@@ -71,9 +73,7 @@ class Doors:
     def pause(self) -> None:
         """Read nothing more until `resume()`: the host is behind, so writers have to wait."""
         self._paused = True
-        self._loop.forget(self._socket.fileno())
-        for fd in self._doors:
-            self._loop.forget(fd)
+        self._watch_all()
 
     def resume(self) -> None:
         """Read on after `pause()`."""
@@ -84,12 +84,34 @@ class Doors:
         """Files have been released; doors that wait for some are fed as soon as the present one has been."""
         self._released = True
 
-    def shut(self) -> None:
-        """Read what is in the doors at this moment and no more, then close them.
+    def promise(self, door: Door, text: str) -> None:
+        """Say that `reply(door, text)` will follow: the client stays until it has it, as long as the doors are open."""
+        if self._open:
+            self._clients[door].promise(text)
 
-        Never until end of file: a daemon of the test may hold them open, or write, for ever.
+    def reply(self, door: Door, text: str) -> None:
+        """Send a promised reply, one line. Nothing happens where the client is gone. Never blocks."""
+        client = self._clients.get(door)
+        if client is None or not client.expects_replies:
+            return
+        was_last = client.keep(text)
+        if client.neglects_replies:
+            self._fail(client, "replies are not read")
+        else:
+            self._watch(client)  # sent when the loop turns, many together
+            if was_last and door.waiting:
+                self._feed(client, b"")
+                self._feed_waiting()
+
+    def shut(self) -> None:
+        """Read what is in the doors at this moment and no more, then close them. A second time it does nothing.
+
+        Who writes gets EPIPE then, who reads end of file. Their own end of file is not waited for: a daemon of the test
+        may hold the doors open, or write, for ever.
         """
-        self._paused = False
+        if not self._open:
+            return
+        self._open = self._paused = False
         self._empty()
         expected = _BACKLOG + 1  # as many can be waiting to be accepted
         while expected > 0:
@@ -104,119 +126,162 @@ class Doors:
         with contextlib.suppress(OSError):  # the next run tries it again, and says so
             clear(self._path)
 
+    # Who is read -----------------------------------------------------------------------------------------
+
     def _watch_all(self) -> None:
-        self._watch_socket()
-        for fd, door in self._doors.items():
-            self._watch(fd, door)
+        if self._open:
+            self._watch_socket()
+            for client in self._clients.values():
+                self._watch(client)
 
     def _watch_socket(self) -> None:
-        if not self._paused and len(self._clients) < _MAX_CLIENTS:
+        if not self._paused and len(self._clients) <= _MAX_CLIENTS:
             self._loop.watch(self._socket.fileno(), READ, self._accept)
         else:
             self._loop.forget(self._socket.fileno())
 
-    def _watch(self, fd: int, door: Door) -> None:
-        if not self._paused and not door.waiting:
-            self._loop.watch(fd, READ, lambda mask: self._read(fd, door))
+    def _watch(self, client: Client) -> None:
+        if client.door.waiting:
+            self._waiting[client] = None
         else:
-            self._loop.forget(fd)
+            self._waiting.pop(client, None)
+        events = WRITE if client.has_replies else 0
+        if self._may_read(client):
+            events |= READ
+        if (
+            events or client.ended
+        ):  # who ended and waits for a reply may still go away: poll tells it unasked
+            self._loop.watch(client.fd, events, lambda mask: self._ready(client, mask))
+        else:
+            self._loop.forget(client.fd)
+
+    def _may_read(self, client: Client) -> bool:
+        return not (self._paused or client.ended or client.door.waiting)
 
     def _accept(self, mask: int) -> int:
         """Accept who waits, as far as there is room; return how many that were."""
         accepted = 0
-        while len(self._clients) < _MAX_CLIENTS:
+        while len(self._clients) <= _MAX_CLIENTS:
             try:
-                client, _ = self._socket.accept()
+                connection, _ = self._socket.accept()
             except OSError:
                 return accepted
-            client.setblocking(False)
-            fd = client.fileno()
-            self._clients[fd] = client
-            self._doors[fd] = Door(self._listener)
-            self._watch(fd, self._doors[fd])
+            connection.setblocking(False)
+            self._add(Client(self._listener, connection.fileno(), connection))
             accepted += 1
         self._watch_socket()
         return accepted
 
-    def _empty(self) -> None:
-        """Read all doors as far as they are filled at this moment, and close them."""
-        left = {fd: bytes_waiting(fd) for fd in self._doors}
-        while self._doors:
-            readable = [fd for fd, door in self._doors.items() if left[fd] > 0 and not door.waiting]
-            for fd in readable:
-                if fd in self._doors:
-                    left[fd] -= self._read(fd, self._doors[fd])
-            if not readable:
-                # What is unfinished gets no more. It ends, which gives its files to those that wait for them.
-                stuck = [entry for entry in self._doors.items() if not entry[1].waiting]
-                for fd, door in stuck or list(self._doors.items()):
-                    self._end(fd, door)
-                self._feed_waiting()
+    def _add(self, client: Client) -> None:
+        self._clients[client.door] = client
+        self._watch(client)
 
-    def _read(self, fd: int, door: Door) -> int:
+    def _ready(self, client: Client, mask: int) -> None:
+        if client.has_replies:
+            client.send()
+            self._watch(client)
+        if client.ended:
+            if mask & ~WRITE or not client.expects_replies:
+                self._close(client)
+        elif mask & ~WRITE and self._may_read(client):
+            self._read(client)
+
+    # What comes ------------------------------------------------------------------------------------------
+
+    def _read(self, client: Client) -> int:
         """Read a piece; return how much of what waits there that was, all of it where nothing more comes."""
         try:
-            data = os.read(fd, MAX_CHUNK)
+            data = os.read(client.fd, MAX_CHUNK)
         except BlockingIOError:
             return MAX_CHUNK
         except OSError:
             data = b""  # the client reset its connection
         if data:
-            self._feed(fd, door, data)
+            self._feed(client, data)
         else:
-            self._end(fd, door)
+            self._end(client)
         self._feed_waiting()
         return len(data) or MAX_CHUNK
 
-    def _feed(self, fd: int, door: Door, data: bytes) -> None:
-        was_waiting = door.waiting
+    def _feed(self, client: Client, data: bytes) -> None:
+        was_waiting = client.door.waiting
         try:
-            door.feed(data)
+            client.door.feed(data)
         except GrammarError as error:
-            self._fail(fd, str(error))
+            self._fail(client, str(error))
         else:
-            if door.waiting != was_waiting:
-                self._watch(fd, door)
+            if client.door.waiting != was_waiting:
+                self._watch(client)
         self._listener.flush()
 
     def _feed_waiting(self) -> None:
         # A loop, and not from within `released`: hundreds of clients may wait for one file, each for the one before.
         while self._released:
             self._released = False
-            for fd, door in list(self._doors.items()):
-                if door.waiting and self._doors.get(fd) is door:
-                    self._feed(fd, door, b"")
+            for client in list(self._waiting):
+                if client in self._waiting:
+                    self._feed(client, b"")
 
-    def _end(self, fd: int, door: Door) -> None:
-        if door.unfinished and self._listener.killing:
-            self._listener.cut_short(door.unfinished)
-            door.drop()
-            self._close(fd)
-            return
+    def _empty(self) -> None:
+        """Read all doors as far as they are filled at this moment, and close them."""
+        for client in list(self._waiting):
+            client.forget_promises()
+            self._feed(client, b"")
+        left = {client: bytes_waiting(client.fd) for client in self._clients.values()}
+        while self._clients:
+            readable = [
+                client
+                for client in self._clients.values()
+                if left[client] > 0 and self._may_read(client)
+            ]
+            for client in readable:
+                if client.door in self._clients:
+                    left[client] -= self._read(client)
+            if not readable:
+                # What is unfinished gets no more. It ends, which gives its files to those that wait for them.
+                clients = list(self._clients.values())
+                for client in [one for one in clients if not one.door.waiting] or clients:
+                    self._end(client)
+                self._feed_waiting()
+
+    # The end of a client ---------------------------------------------------------------------------------
+
+    def _end(self, client: Client) -> None:
+        """Nothing more comes from it, be it that it said so or that the doors are being shut."""
+        unfinished = client.door.unfinished
+        if unfinished and self._listener.breaking_off:
+            self._listener.cut_short(unfinished)
+            client.door.drop()
         try:
-            door.end()
+            client.door.end()
         except GrammarError as error:
-            self._fail(fd, str(error))
+            self._fail(client, str(error))
         else:
-            self._close(fd)
+            client.ended = True
+            self._close_if_done(client)
 
-    def _fail(self, fd: int, reason: str) -> None:
-        client = self._clients.get(fd)
-        if client is not None:
-            try:
-                client.send("error {}\n".format(reason).encode("utf-8", "replace"))
-            except OSError:
-                pass  # it does not listen; the run's note says it anyway
-        self._close(fd)
+    def _fail(self, client: Client, reason: str) -> None:
         self._listener.door_failed(reason)
+        client.forget_promises()
+        client.stop_reading()
+        if client.door.can_reply:
+            client.say("error " + reason)
+            client.send()
+        self._close_if_done(client)
 
-    def _close(self, fd: int) -> None:
-        del self._doors[fd]
-        self._loop.forget(fd)
-        client = self._clients.pop(fd, None)
-        if client is None:
-            os.close(fd)
-            return
+    def _close_if_done(self, client: Client) -> None:
+        """Close it, unless it expects replies and the doors stay open: then as soon as it has them."""
+        if self._open and client.expects_replies:
+            self._watch(client)
+        else:
+            client.send()
+            client.stop_reading()
+            self._close(client)
+
+    def _close(self, client: Client) -> None:
+        del self._clients[client.door]
+        self._waiting.pop(client, None)
+        self._loop.forget(client.fd)
         client.close()
-        if len(self._clients) == _MAX_CLIENTS - 1:
+        if self._open and len(self._clients) == _MAX_CLIENTS:
             self._watch_socket()

@@ -12,43 +12,70 @@ _CUT_COST = 64  # bytes of a cut's JSON, beside its names
 class Files:
     """The files of one run, by (name of the result, name of the file).
 
-    A result's files are claimed together and released together, so two results that are unfinished at the same
+    A result's files are claimed together and given back together, so two results that are unfinished at the same
     time never write to the same file: the second waits, and its bytes follow the first's.
     """
 
     def __init__(self) -> None:
-        self._lengths: "dict[tuple[str, str], int]" = {}
-        self._claims: "dict[object, dict[tuple[str, str], int]]" = {}  # door: {key: length at the time of the claim}
+        self._listed: "dict[str, int]" = {}  # lengths of those that a result has listed
+        self._claimed: "dict[str, int]" = {}  # lengths of those that a door is writing
+        self._claims: "dict[object, _Claim]" = {}  # by door
+
+    def continue_with(self, name: str, file: str, length: int) -> None:
+        """An earlier start of the run has sent this file already (`Lengths` of the host)."""
+        self._listed[_key(name, file)] = length
 
     def claim(self, door: object, name: str, files: "list[str]") -> bool:
-        """Try to claim; return whether it worked."""
-        keys = {(name, file) for file in files}
-        for claimed in self._claims.values():
-            if not keys.isdisjoint(claimed):
-                return False
-        self._claims[door] = {key: self._lengths.get(key, 0) for key in keys}
+        """Try to claim these for `door`, which has no claim; return whether it worked."""
+        claim = _Claim(name, files)
+        if not self._claimed.keys().isdisjoint(claim.keys):
+            return False
+        for key in claim.keys:
+            self._claimed[key] = self._listed.get(key, 0)
+        self._claims[door] = claim
         return True
 
-    def grow(self, name: str, file: str, size: int) -> int:
-        """Note `size` more bytes; return the offset at which they land."""
-        key = (name, file)
-        offset = self._lengths.get(key, 0)
-        self._lengths[key] = offset + size
-        return offset
+    def grow(self, door: object, file: str, size: int) -> "tuple[int, int | None]":
+        """Note `size` more bytes of a file that `door` has claimed.
 
-    def commit(self, door: object) -> None:
-        """The result is complete: its files stay as they are."""
-        del self._claims[door]
+        Return the offset at which they land, and how long it was before this result: None where none has listed it.
+        """
+        key = _key(self._claims[door].name, file)
+        offset = self._claimed[key]
+        self._claimed[key] = offset + size
+        return offset, self._listed.get(key)
 
-    def cut_back(self, door: object) -> "list[tuple[str, str, int]]":
-        """The result is dropped: return [(name, file, length)] of what its files were before, and are again."""
-        before = self._claims.pop(door)
-        for key, length in before.items():
-            self._lengths[key] = length
-        return sorted((key[0], key[1], length) for key, length in before.items())
+    def commit(self, door: object) -> "list[int | None]":
+        """The result is complete: return how long each of its files was before, as `grow` does, without repetition."""
+        keys = self._claims.pop(door).keys
+        before = [self._listed.get(key) for key in keys]
+        for key in keys:
+            self._listed[key] = self._claimed.pop(key)
+        return before
+
+    def cut_back(self, door: object) -> "list[tuple[str, str, int | None]]":
+        """The result is dropped: return [(name, file, length)] of what its files were before, and are again.
+
+        Length None: no result has listed it.
+        """
+        claim = self._claims.pop(door)
+        for key in claim.keys:
+            del self._claimed[key]
+        return [(claim.name, file, self._listed.get(key)) for key, file in claim.keys.items()]
 
 
-def cuts_by_frame(cuts: "list[tuple[str, str, int]]") -> "Iterator[list[dict[str, Any]]]":
+class _Claim:
+    def __init__(self, name: str, files: "list[str]") -> None:
+        self.name = name
+        self.keys = {_key(name, file): file for file in files}
+
+
+def _key(name: str, file: str) -> str:
+    # One string takes half the memory of a tuple of two. No file's name holds a NUL.
+    return file + "\0" + name
+
+
+def cuts_by_frame(cuts: "list[tuple[str, str, int | None]]") -> "Iterator[list[dict[str, Any]]]":
     """Divide what `cut_back` returned into lists for the `cuts` of a frame each.
 
     A result may list tens of thousands of files, and each cut repeats the result's name.

@@ -5,6 +5,9 @@ Used by both ends, so that a file lands where its result says, whoever computed 
 
 MAX_FILE_NAME = 1024  # bytes
 MAX_COMPONENT = 255  # bytes
+MAX_RESULT_NAME = (
+    4096  # bytes, where the result has files or is partial: those names are kept during the run
+)
 
 
 def subtest_name(name: "str | None", test: str) -> str:

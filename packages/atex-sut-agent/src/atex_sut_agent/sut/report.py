@@ -35,11 +35,21 @@ class Report:
         self._lines.append(lines)
         self._line_count += count
 
+    def result_with_files(self, line: bytes, before: "list[int | None]") -> None:
+        """Its next result, whose files were sent before it; `before` is what protocol.Results says of them."""
+        self.flush()
+        self._send_results(line, 1, before=before)
+
     def flush(self) -> None:
         """Send the results that wait."""
         if self._line_count:
-            head = {"kind": "results", "run": self._run, "first": self._results + 1}
-            self._outbox.add(head, b"".join(self._lines))
-            self._results += self._line_count
+            lines, count = b"".join(self._lines), self._line_count
             self._lines.clear()
             self._line_count = 0
+            self._send_results(lines, count)
+
+    def _send_results(self, lines: bytes, count: int, **fields: "Any") -> None:
+        head = {"kind": "results", "run": self._run, "first": self._results + 1}
+        head.update(fields)
+        self._outbox.add(head, lines)
+        self._results += count

@@ -7,7 +7,7 @@ checks that cost something are made only where a cheap look at the text says tha
 import json
 import math
 
-from .names import file_name_error
+from .names import MAX_RESULT_NAME, file_name_error
 
 TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
 if TYPE_CHECKING:
@@ -131,13 +131,23 @@ def _check_result(value: object) -> "dict[str, Any]":
             raise GrammarError("a result's {} is not a string".format(key))
     if value.get("status") == "infra":
         raise GrammarError("status 'infra' is the runner's word alone")
-    if value.get("partial"):
-        raise GrammarError("partial results are not supported yet")
+    if type(value.get("partial")) not in (bool, type(None)):
+        raise GrammarError("a result's partial is neither true nor false")
     if value.get("testout") is not None:
         reason = file_name_error(value["testout"])
         if reason:
             raise GrammarError("testout: " + reason)
     return value
+
+
+def check_name(name: str) -> None:
+    """Raise GrammarError where a result that has files or is partial may not have this name (a part of the test)."""
+    if len(name.encode("utf-8")) > MAX_RESULT_NAME:
+        raise GrammarError(
+            "the name of a result that has files or is partial is longer than {} bytes".format(
+                MAX_RESULT_NAME
+            )
+        )
 
 
 def files_of(value: "dict[str, Any]") -> "list[tuple[str, int]]":

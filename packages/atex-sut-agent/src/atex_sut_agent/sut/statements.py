@@ -32,7 +32,7 @@ class Statements(DoorsListener):
         self.doors = Doors(loop, self, path)
 
     @property
-    def killing(self) -> bool:
+    def breaking_off(self) -> bool:
         return self._lifetime.killing
 
     def results(self, lines: bytes, count: int) -> None:
@@ -44,19 +44,20 @@ class Statements(DoorsListener):
     def claim(self, door: Door, name: str, files: "list[str]") -> bool:
         return self._files.claim(door, name, files)
 
-    def file(self, name: str, file: str, data: bytes) -> None:
-        offset = self._files.grow(name, file, len(data))
-        self._report.send("file", data, name=name, file=file, offset=offset)
+    def file(self, door: Door, name: str, file: str, data: bytes) -> None:
+        offset, before = self._files.grow(door, file, len(data))
+        self._report.send("file", data, name=name, file=file, offset=offset, before=before)
 
-    def release(self, door: Door, commit: bool) -> None:
-        if commit:
-            self._files.commit(door)
-        else:
-            for cuts in cuts_by_frame(self._files.cut_back(door)):
-                self._report.send("dropped", cuts=cuts, note="an unfinished result")
+    def commit(self, door: Door, line: bytes) -> None:
+        self._report.result_with_files(line, self._files.commit(door))
         self.doors.released()
 
-    def word(self, word: str, argument: str) -> None:
+    def cut_back(self, door: Door) -> None:
+        for cuts in cuts_by_frame(self._files.cut_back(door)):
+            self._report.send("dropped", cuts=cuts, note="an unfinished result")
+        self.doors.released()
+
+    def word(self, door: Door, word: str, argument: str) -> None:
         if word == "noop":
             return
         if word == "duration":
