@@ -34,8 +34,11 @@ def hello(**changes: Any) -> Hello:
 
 def test_what_the_agent_tells() -> None:
     assert told_ending(exited(error="bad word"), None) == Ending(
-        exit_code=0, seconds=1.5, limit=300.0, error="bad word", note="the session was closed"
+        exit_code=0, seconds=1.5, limit=300.0, error="bad word"
     )
+    assert told_ending(exited(ended_by="cancel"), None).note == "the session was closed"
+    assert told_ending(exited(ended_by="abort", note="no disk"), None).note == "no disk"
+    assert told_ending(exited(ended_by="restart", note="x"), "enough").note is None
     assert told_ending(exited(ended_by="cancel"), "enough").note == "enough"
     assert told_ending(Failed(run=1, reason="no bash"), None) == infra(
         "it could not be started: no bash"
@@ -44,6 +47,8 @@ def test_what_the_agent_tells() -> None:
 
 def test_a_reason_may_be_long_and_is_not_kept_whole() -> None:
     assert len(told_ending(exited(error="x" * 10**6), None).error or "") == 1000
+    aborted = told_ending(exited(ended_by="abort", note="x" * 10**6), None)
+    assert len(aborted.note or "") == 4096
     assert len(told_ending(Failed(run=1, reason="x" * 10**6), None).note or "") < 1100
 
 

@@ -65,11 +65,16 @@ def test_cut_and_remove(sink: FolderSink) -> None:
 
 def test_a_link_is_the_same_file(sink: FolderSink) -> None:
     sink.write("output.txt", 0, b"before")
-    sink.link("output.txt", "subtests/x/out.log")
+    assert sink.link("output.txt", "subtests/x/out.log")
     sink.output("output.txt", 6, b" after")
     assert content(sink, "subtests/x/out.log") == b"before after"
+    assert not sink.link("output.txt", "subtests/x/out.log")
+    assert sink.same_file("subtests/x/out.log", "output.txt")
+    sink.write("other", 0, b"before after")
+    assert not sink.same_file("other", "output.txt")
+    assert not sink.same_file("none", "output.txt")
     with pytest.raises(FileRefused):
-        sink.link("output.txt", "subtests/x/out.log")
+        sink.link("output.txt", "other")
 
 
 @pytest.mark.parametrize("path", ["f/below", "folder", "x" * 256])
@@ -148,7 +153,7 @@ def test_after_close_nothing_is_taken(tmp_path: Path) -> None:
     sink = FolderSink(tmp_path)
     sink.close()
     sink.close()
-    calls: list[Callable[[], None]] = [
+    calls: list[Callable[[], object]] = [
         lambda: sink.records([{}]),
         lambda: sink.write("f", 0, b""),
         lambda: sink.link("f", "g"),

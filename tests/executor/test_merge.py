@@ -8,6 +8,8 @@ from atex_executor.merge import merge
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.executor.naive import merged_at_once
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
     lambda inner: (
@@ -59,9 +61,21 @@ def test_nothing_is_held_as_null(one: dict[str, Any], other: dict[str, Any]) -> 
     assert None not in values(merged(one, other))
 
 
+@given(st.lists(OBJECTS, max_size=6))
+def test_one_after_the_other_is_all_at_once(objects: list[dict[str, Any]]) -> None:
+    assert merged(*objects) == merged_at_once(objects)
+
+
 @given(OBJECTS, OBJECTS)
-def test_lists_only_grow(one: dict[str, Any], other: dict[str, Any]) -> None:
-    held = merged(one, other)
-    for key, value in held.items():
-        if isinstance(value, list) and isinstance(one.get(key), list):
-            assert value == one[key] + (other.get(key) or [])
+def test_null_deletes_for_good(one: dict[str, Any], other: dict[str, Any]) -> None:
+    nothing = dict.fromkeys(one)
+    assert merged(one, nothing) == merged(one, nothing, nothing) == {}
+    assert merged(one, nothing, other) == merged(other)
+
+
+def test_a_list_is_extended_where_it_is() -> None:
+    held = merged({"a": [1], "b": {"c": [1]}})
+    first, second = held["a"], held["b"]["c"]
+    merge(held, {"a": [2], "b": {"c": [2]}})
+    assert held["a"] is first
+    assert held["b"]["c"] is second

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from functools import reduce
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,16 @@ from atex_executor import FolderSink
 from atex_executor.ending import Ending
 from atex_executor.errors import ProtocolBroken, SinkFull
 from atex_executor.layout import result_file
-from atex_executor.merge import merge
 from atex_executor.verdict import worse
 from atex_sut_agent.protocol import AgentMessage, Cut, Dropped, FileChunk, Noted, Output, Results
 from atex_sut_agent.sut.names import subtest_name
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.executor.naive import merged_at_once
 from tests.executor.told import Told
 
+RUNNERS_OWN = ("name", "serial", "partial")
 HEAD = {"test": "/t", "platform": "p", "serial": 1, "attempt": 1}
 
 
@@ -28,6 +30,7 @@ HEAD = {"test": "/t", "platform": "p", "serial": 1, "attempt": 1}
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FolderSink]:
     """One run folder for all examples of hypothesis, each an attempt of its own."""
     with FolderSink(tmp_path_factory.mktemp("run")) as sink:
+        (sink.folder / "files" / "p").mkdir()
         yield sink
 
 
@@ -254,7 +257,7 @@ def broken(told: Told, message: AgentMessage, tail: bytes = b"") -> str:
         b'{"name": "x", "testout": "../x"}',
         b'{"name": "x", "status": "infra"}',
         b'{"status": "infra"}',
-        b'{"name": "x", "partial": true}',
+        b'{"name": "%s", "partial": true}' % (b"x" * 4097),
         b'{"name": "x", "files": 3}',
         b'{"name": "x", "files": [{"name": "a"}]}',
         b'{"name": "x", "files": [{"name": "a", "length": -1}, {"name": "a", "length": 1}]}',
@@ -313,8 +316,8 @@ def test_a_cut_to_what_a_file_never_was(told: Told) -> None:
 
 def test_unfinished_files_are_bounded(told: Told) -> None:
     def send_many() -> None:
-        for number in range(100):
-            message = FileChunk(run=1, name=f"{number}" * 500_000, file="f", offset=0)
+        for number in range(10_000):
+            message = FileChunk(run=1, name=f"{number:04}" * 1000, file="f", offset=0)
             told.recorder.apply(message, b"")
 
     with pytest.raises(ProtocolBroken, match="too many files"):
@@ -343,6 +346,7 @@ RESULTS = st.fixed_dictionaries(
         "name": RESULT_NAMES,
         "status": st.none() | WORDS,
         "note": st.none() | st.text(max_size=3),
+        "partial": st.booleans(),
         "mine": st.none() | st.lists(st.integers(0, 9), max_size=2),
         "serial": st.integers(),
     },
@@ -361,32 +365,48 @@ class Model:
     def __init__(self, told: Told) -> None:
         self.told = told
         self.records: list[dict[str, Any]] = []
-        self.status: str | None = None
-        self.note: str | None = None
-        self.others: dict[str, Any] = {}
+        self.own: list[dict[str, Any]] = []
         self.own_files: list[str] = []
+        self.held: dict[str, list[dict[str, Any]]] = {}
+        self.held_files: dict[str, list[str]] = {}
         self.listed: set[str] = set()
         self.n = 0
 
     def take(self, result: dict[str, Any], files: list[tuple[str, bytes]]) -> None:
         self.n += 1
-        kept = {key: value for key, value in result.items() if key not in ("name", "serial")}
-        for key in ("status", "note"):
-            if kept.get(key, "") is None:
-                del kept[key]
+        kept = {key: value for key, value in result.items() if key not in RUNNERS_OWN}
         name = subtest_name(result.get("name"), "/t")
         paths = list(dict.fromkeys(result_file(self.told.folder, name, file) for file, _ in files))
         paths = [path for path in paths if path not in self.listed]
         self.listed |= set(paths)
-        if name:
-            record = HEAD | {"attempt": self.told.attempt, "n": self.n, "name": name, **kept}
-            self.records.append(record | ({"files": paths} if paths else {}))
-            return
-        if "status" in kept:
-            self.status = worse(self.status, kept.pop("status"))
-        self.note = kept.pop("note", self.note)
-        self.own_files += paths
-        merge(self.others, kept)
+        if not name:
+            self.own.append(kept)
+            self.own_files += paths
+        elif result.get("partial") or name in self.held:
+            self.held.setdefault(name, []).append({"n": self.n, **kept})
+            self.held_files.setdefault(name, []).extend(paths)
+            if not result.get("partial"):
+                self.release(name)
+        else:
+            nothing = {key for key in ("status", "note") if kept.get(key, "") is None}
+            plain = {key: value for key, value in kept.items() if key not in nothing}
+            self.record(name, {"n": self.n, **plain}, paths)
+
+    def release(self, name: str) -> None:
+        self.record(name, merged_at_once(self.held.pop(name)), self.held_files.pop(name))
+
+    def record(self, name: str, keys: dict[str, Any], paths: list[str]) -> None:
+        record = HEAD | {"attempt": self.told.attempt, "name": name, **keys}
+        self.records.append(record | ({"files": paths} if paths else {}))
+
+    def end(self) -> None:
+        for name in list(self.held):
+            self.release(name)
+
+    @property
+    def status(self) -> str | None:
+        statuses = [result["status"] for result in self.own if result.get("status")]
+        return reduce(worse, statuses, None)
 
 
 @given(steps=st.lists(STEPS, max_size=12), exit_code=st.integers(0, 2))
@@ -408,11 +428,12 @@ def test_every_legal_sequence_leaves_what_the_model_says(
         else:
             told.drops(*given_)
     final = told.ends(Ending(exit_code=exit_code))
+    model.end()
+    own = merged_at_once(model.own)
     assert told.records() == [*model.records, final]
     assert told.files_on_disk() == told.files
     assert final["status"] == (model.status or ("fail" if exit_code else "pass"))
-    assert final.get("note") == model.note
-    assert final.get("mine") == model.others.get("mine")
+    assert (final.get("note"), final.get("mine")) == (own.get("note"), own.get("mine"))
     output, *own_files = final["files"]
     assert own_files == model.own_files
     assert (shared.folder / "files" / output).read_bytes() == told.output

@@ -38,14 +38,26 @@ def test_an_error_at_a_door_is_an_error() -> None:
     assert verdict == Verdict("error", "control file: unknown word 'x'", 0)
 
 
-def test_the_limit_comes_before_an_error_at_a_door() -> None:
-    assert judge(ended(ended_by="limit", limit=1.0, error="x")).note == "ran longer than 1s"
+def test_the_limit_comes_before_an_error_at_a_door_and_both_are_named() -> None:
+    verdict = judge(ended(ended_by="limit", limit=1.0, error="x"))
+    assert verdict == Verdict("error", "ran longer than 1s; control file: x", 0)
+
+
+def test_an_abort_is_an_error() -> None:
+    ending = ended(ended_by="abort", note="no disk", exit_code=130)
+    assert judge(ending, "pass", "fine") == Verdict("error", "no disk", 130)
+    assert judge(ended(ended_by="abort"), "pass").note == "the test aborted"
+
+
+def test_the_host_may_remark_on_an_end_that_it_does_not_decide() -> None:
+    assert judge(ended(note="no restart came")) == Verdict("pass", "no restart came", 0)
+    assert judge(ended(note="no restart came"), "warn", "mine").status == "warn"
 
 
 @pytest.mark.parametrize("ended_by", ["cancel", "infra"])
 def test_infra_wins_over_everything(ended_by: str) -> None:
     ending = ended(ended_by=ended_by, note="gone", error="x", exit_code=None)
-    assert judge(ending, "error", "mine") == Verdict("infra", "gone", None)
+    assert judge(ending, "error", "mine") == Verdict("infra", "gone; control file: x", None)
 
 
 def test_a_host_that_stayed_away_is_infra() -> None:

@@ -7,15 +7,17 @@ from atex_executor.errors import ProtocolBroken
 
 GONE_DOWN = "the machine went down during this test"
 _LONGEST_REASON = 1000  # characters of a reason that a machine gives
+_LONGEST_NOTE = 4096  # characters of what a test says by `abort`
 _SOON = 60.0  # seconds, in which a login's end kills what it left
-_ENDED_BY = ("itself", "limit", "cancel", "linger")
+_ENDED_BY = ("itself", "limit", "cancel", "linger", "abort", "restart")
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended, as far as the verdict is concerned."""
 
     ended_by: str = "itself"
-    """"itself", "limit", "cancel", "linger"; "infra": the host lost it, or it could not be started."""
+    """"itself", "limit", "cancel", "linger", "abort"; "restart": ended to be started again; "infra": the host lost it,
+    or it could not be started."""
     exit_code: int | None = None
     signal: int | None = None
     """That killed the process."""
@@ -25,7 +27,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     """The first thing that the test did wrong at a door of the control file."""
     note: str | None = None
-    """Why, where `ended_by` is "cancel" or "infra"."""
+    """Why, where `ended_by` is "cancel", "infra" or "abort"; else what the host has to say about an end."""
 
 
 def infra(note: str) -> Ending:
@@ -48,6 +50,11 @@ def told_ending(message: Exited | Failed, cancel_note: str | None) -> Ending:
         or message.limit < 0
     ):
         raise ProtocolBroken("a run ended as none can")
+    note = None
+    if message.ended_by == "cancel":
+        note = cancel_note or "the session was closed"
+    elif message.ended_by == "abort":
+        note = message.note and message.note[:_LONGEST_NOTE]
     return Ending(
         ended_by=message.ended_by,
         exit_code=message.exit_code,
@@ -55,7 +62,7 @@ def told_ending(message: Exited | Failed, cancel_note: str | None) -> Ending:
         seconds=message.seconds,
         limit=message.limit,
         error=message.error and message.error[:_LONGEST_REASON],
-        note=cancel_note or "the session was closed",
+        note=note,
     )
 
 

@@ -135,14 +135,27 @@ class FolderSink(Sink):
             self._changed(folder)
             folder = os.path.dirname(folder)
 
-    def link(self, existing: str, path: str) -> None:
+    def link(self, existing: str, path: str) -> bool:
         self._check()
         full = self._full(path)
         try:
             self._make_folder_of(full)
             os.link(self._full(existing), full)
+        except FileExistsError as error:
+            if self.same_file(existing, path):
+                return False
+            raise _translated(error, full) from error
         except OSError as error:
             raise _translated(error, full) from error
+        return True
+
+    def same_file(self, one: str, other: str) -> bool:
+        try:
+            return os.path.samefile(self._full(one), self._full(other))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise _translated(error, self._full(one)) from error
 
     def length(self, path: str) -> int | None:
         full = self._full(path)

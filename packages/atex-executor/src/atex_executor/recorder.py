@@ -10,7 +10,7 @@ Not thread-safe: one thread at a time (the session again).
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -21,9 +21,9 @@ from atex_sut_agent.sut.names import subtest_name
 from atex_executor import layout
 from atex_executor.ending import Ending
 from atex_executor.errors import ProtocolBroken, SinkError
-from atex_executor.own_results import OwnResults, TooMuch
+from atex_executor.held import MAX_HELD, HeldResults
 from atex_executor.records import RUNNER_KEYS, final_record, record_head
-from atex_executor.result_files import ResultFiles
+from atex_executor.result_files import ResultFiles, check_names
 from atex_executor.sink import Sink
 from atex_executor.verdict import judge
 
@@ -55,8 +55,8 @@ class Recorder:
         self._output = layout.output_file(folder)
         self._output_length = 0
         self._results = 0  # taken so far
-        self._own = OwnResults()
-        self._files = ResultFiles(sink, folder)
+        self._held = HeldResults()
+        self._files = ResultFiles(sink, folder, self._output)
         self._error: str | None = (
             None  # the first thing the test did wrong that only the host can see
         )
@@ -67,11 +67,11 @@ class Recorder:
         """Write down what one message of this run says. Raises ProtocolBroken and SinkError."""
         match message:
             case Results():
-                self._take_results(message.first, tail)
+                self._take_results(message, tail)
             case Output():
                 self._take_output(message.offset, tail)
             case FileChunk():
-                self._files.chunk(message.name, message.file, message.offset, tail)
+                self._files.chunk(message.name, message.file, message.offset, message.before, tail)
             case Dropped():
                 self._files.drop(message.cuts)
                 self._remark(message.note)
@@ -86,9 +86,10 @@ class Recorder:
         try:
             self._files.drop_all()
             self._make_output()
+            self._release_all()
         except SinkError as error:
             ending = Ending(ended_by="infra", note=str(error), exit_code=ending.exit_code)
-        own = self._own
+        own = self._held.own
         fault = ending.error or self._error or self._files.refusal
         verdict = judge(msgspec.structs.replace(ending, error=fault), own.status, own.note)
         record = final_record(
@@ -121,20 +122,21 @@ class Recorder:
 
     # Results ---------------------------------------------------------------------------------------------
 
-    def _take_results(self, first: int, lines: bytes) -> None:
-        if first != self._results + 1:
+    def _take_results(self, message: Results, lines: bytes) -> None:
+        if message.first != self._results + 1:
             raise ProtocolBroken(
-                f"results from number {first} on came after number {self._results}"
+                f"results from number {message.first} on came after number {self._results}"
             )
         try:
             for piece in _pieces(lines):
-                self._record(piece)
+                self._record(piece, message.before)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ProtocolBroken(f"a result that is none: {error}") from error
 
-    def _record(self, lines: bytes) -> None:
+    def _record(self, lines: bytes, before: Sequence[int | None]) -> None:
         head = self._head
         special = _SPECIAL_KEYS
+        held = self._held.named
         n = self._results
         records = []
         for result in _decoder.decode_lines(lines):
@@ -145,6 +147,7 @@ class Recorder:
                 name.__class__ is str
                 and name
                 and name[0] != "/"
+                and name not in held
                 and status.__class__ is str
                 and status != "infra"
                 and result.get("note", "").__class__ is str
@@ -152,52 +155,72 @@ class Recorder:
             ):
                 records.append({**head, "n": n, **result})
             else:
-                record = self._record_closely(n, result)
+                record = self._record_closely(n, result, before)
                 if record is not None:
                     records.append(record)
         if records:
             self._sink.records(records)
         self._results = n
 
-    def _record_closely(self, n: int, result: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the record of one result, whatever it has; None where it is for the test itself."""
+    def _record_closely(
+        self, n: int, result: dict[str, Any], before: Sequence[int | None]
+    ) -> dict[str, Any] | None:
+        """Return the record of one result, whatever it has; None where it is held."""
         self._drop_runner_keys(result)
-        for key in ("name", "status", "note", "testout", "files", "partial"):
-            if key in result and result[key] is None:
-                del result[key]
         name = subtest_name(_string(result, "name"), self._test)
         if _string(result, "status") == "infra":
             raise ProtocolBroken("a result has the status 'infra', which is the runner's alone")
         _string(result, "note")
-        if result.pop("partial", False):
-            raise ProtocolBroken(
-                "a partial result"
-            )  # they are not held here: the agent refuses them
-        files = self._files.finish(name, result.pop("files", []))
-        files += self._link_output(name, _string(result, "testout"))
+        testout = _string(result, "testout")
+        partial = result.pop("partial", None)
+        files = self._files.finish(name, result.pop("files", None) or [], before)
+        files += self._link_output(name, testout)
         for key in ("name", "testout"):
             result.pop(key, None)
-        if not name:
-            self._take_own(result, files)
+        if partial or not name:
+            self._hold(n, name, result, files)
             return None
-        record = {**self._head, "n": n, "name": name, **result}
+        held = self._held.release(name)
+        if held is not None:
+            held.add(n, _bounded(result), files)
+            return self._named_record(n, name, held.keys, held.files)
+        for key in ("status", "note"):
+            if key in result and result[key] is None:
+                del result[key]
+        return self._named_record(n, name, result, files)
+
+    def _named_record(
+        self, n: int, name: str, keys: dict[str, Any], files: list[str]
+    ) -> dict[str, Any]:
+        record = {**self._head, "n": n, "name": name, **keys}
         if files:
             record["files"] = files
         return record
 
-    def _take_own(self, result: dict[str, Any], files: list[str]) -> None:
-        if _deeper_than(MAX_DEPTH, result):
-            raise ProtocolBroken(f"a result is nested deeper than {MAX_DEPTH}")
-        try:
-            self._own.add(result, files)
-        except TooMuch as error:
-            self._error = self._error or str(error)
+    def _hold(self, n: int, name: str, result: dict[str, Any], files: list[str]) -> None:
+        check_names(name)
+        if self._held.full:
+            return
+        self._held.hold(n, name, _bounded(result), files)
+        if self._held.full:
+            self._error = self._error or (
+                f"more than {MAX_HELD // 2**20} MiB of partial results and of results for the test itself"
+            )
+
+    def _release_all(self) -> None:
+        """Record the partial results that nothing closed."""
+        records = [
+            self._named_record(held.n, name, held.keys, held.files)
+            for name, held in self._held.named.items()
+        ]
+        if records:
+            self._sink.records(records)
 
     def _link_output(self, name: str, file: str) -> list[str]:
         if not file or (not name and file == "output.txt"):
             return []  # the test itself has it under that name anyway
         self._make_output()
-        return self._files.link(name, file, self._output)
+        return self._files.link(name, file)
 
     # The log ---------------------------------------------------------------------------------------------
 
@@ -217,10 +240,18 @@ class Recorder:
 
 
 def _string(result: dict[str, Any], key: str) -> str:
-    value = result.get(key, "")
-    if not isinstance(value, str):
+    """Return a string of a result; "" where it is missing or null."""
+    value = result.get(key)
+    if value is not None and not isinstance(value, str):
         raise ProtocolBroken(f"a result's {key} is not a string")
-    return value
+    return value or ""
+
+
+def _bounded(result: dict[str, Any]) -> dict[str, Any]:
+    """Return `result`, which is to be merged, where it is no deeper than results may be."""
+    if _deeper_than(MAX_DEPTH, result):
+        raise ProtocolBroken(f"a result is nested deeper than {MAX_DEPTH}")
+    return result
 
 
 def _pieces(lines: bytes) -> Iterator[bytes]:

@@ -1,7 +1,8 @@
 """The files of one attempt's results: bytes come first, then the result that lists them, or word to drop them.
 
-The agent says for each chunk where it lands; here it is held to its word. How long a file is that belongs to results
-already is asked from the sink, so that a test may send any number of files: only what is unfinished is in memory.
+The agent says for each chunk where it lands, and how long the file was before the result that it belongs to; here it
+is held to its word. How long a file is, is asked from the sink, so that a test may send any number of files: only what
+is unfinished is in memory.
 """
 
 from collections.abc import Sequence
@@ -15,10 +16,13 @@ from atex_executor import layout
 from atex_executor.errors import FileRefused, ProtocolBroken
 from atex_executor.sink import Sink
 
-_MAX_UNFINISHED = (
-    64 * 1024 * 1024
-)  # bytes of memory, roughly, for what is not finished or was refused
-_ENTRY_COST = 500  # bytes, of a file in memory, beside its names
+MAX_NAME = (
+    4096  # bytes, of a result that has files or is partial: spec/CONTROL_FILE.md, a control line
+)
+_MAX_UNFINISHED = 64 * 1024 * 1024  # bytes of memory for what is not finished or was refused
+_FILE_COST = 300  # bytes, of a file, beside its names
+
+_Key = tuple[str, str]  # name of the result, name of the file
 
 
 class _Listed(msgspec.Struct):
@@ -31,6 +35,8 @@ class _Listed(msgspec.Struct):
 class _Unfinished:
     """A file that gets bytes for a result which is still to come. `before` is its length at first, None: new."""
 
+    __slots__ = ("before", "length", "path")
+
     def __init__(self, path: str, before: int | None) -> None:
         self.path = path
         self.before = before
@@ -38,28 +44,28 @@ class _Unfinished:
 
 
 class ResultFiles:
-    """Writes the files of one attempt below `folder` into `sink`.
+    """Writes the files of one attempt below `folder` into `sink`; `output` is the path of the test's output.
 
     What is the machine's fault raises ProtocolBroken, what is the sink's SinkError. What is the test's (a name that is
     a folder already) is in `refusal`, the first time in words; such a file is not written, and the rest goes on.
     """
 
-    def __init__(self, sink: Sink, folder: str) -> None:
+    def __init__(self, sink: Sink, folder: str, output: str) -> None:
         self.refusal: str | None = None
         self._sink = sink
         self._folder = folder
-        self._unfinished: dict[tuple[str, str], _Unfinished] = {}
-        self._refused: set[tuple[str, str]] = set()
-        self._links: set[str] = set()  # paths that are the test's output
+        self._output = output
+        self._unfinished: dict[str, dict[str, _Unfinished]] = {}  # by result, by file
+        self._refused: set[_Key] = set()
         self._memory = 0  # bytes, an estimate
 
-    def chunk(self, name: str, file: str, offset: int, data: bytes) -> None:
-        """Write the next bytes of `file` of the result `name`."""
+    def chunk(self, name: str, file: str, offset: int, before: int | None, data: bytes) -> None:
+        """Write the next bytes of `file` of the result `name`; it had `before` bytes, None: it is new."""
         key = (name, file)
         if key in self._refused:
             return
         try:
-            unfinished = self._unfinished.get(key) or self._begin(key)
+            unfinished = self._find(key) or self._begin(key, before)
             if offset != unfinished.length:
                 raise ProtocolBroken(
                     f"file {file!r} has {unfinished.length} bytes, more came for offset {offset}"
@@ -70,8 +76,11 @@ class ResultFiles:
         else:
             unfinished.length += len(data)
 
-    def finish(self, name: str, listed: Any) -> list[str]:
-        """Return the paths that a result with this `files` is the first to list; their bytes have come before."""
+    def finish(self, name: str, listed: Any, before: Sequence[int | None]) -> list[str]:
+        """Return the paths that a result with this `files` is the first to list; their bytes have come before.
+
+        `before` are their lengths before, in the order in which `listed` names them first.
+        """
         try:
             entries = msgspec.convert(listed, list[_Listed])
         except msgspec.ValidationError as error:
@@ -84,29 +93,25 @@ class ResultFiles:
         new = [self._finish_one((name, file), length) for file, length in lengths.items()]
         return [path for path in new if path is not None]
 
-    def _finish_one(self, key: tuple[str, str], length: int) -> str | None:
+    def _finish_one(self, key: _Key, length: int) -> str | None:
         if key in self._refused:
             return None
-        unfinished = self._unfinished.get(key)
+        unfinished = self._find(key)
         came = unfinished.length - (unfinished.before or 0) if unfinished else None
         if unfinished is None or came != length:
             raise ProtocolBroken(f"a result lists {length} bytes of file {key[1]!r}, {came} came")
-        self._forget(key)
+        self._forget(key, unfinished)
         return unfinished.path if unfinished.before is None else None
 
-    def link(self, name: str, file: str, output: str) -> list[str]:
-        """Give the file `output` the name `file` of the result `name`; return the path as a list, empty if not new."""
-        _check_name(file)
+    def link(self, name: str, file: str) -> list[str]:
+        """Give the test's output the name `file` of the result `name`; return the path as a list, empty if not new."""
+        check_names(name, file)
         path = layout.result_file(self._folder, name, file)
-        if path in self._links or path == output:
-            return []
         try:
-            self._sink.link(output, path)
+            return [path] if self._sink.link(self._output, path) else []
         except FileRefused as error:
             self._refuse((name, file), error)
             return []
-        self._links.add(path)
-        return [path]
 
     def drop(self, cuts: Sequence[Cut]) -> None:
         """Cut files back to what they were before a result that stayed unfinished."""
@@ -114,7 +119,7 @@ class ResultFiles:
             key = (cut.name, cut.file)
             if key in self._refused:
                 continue
-            unfinished = self._unfinished.get(key) or self._begin(key)
+            unfinished = self._find(key) or self._begin(key, cut.length)
             if (cut.length or 0) != (unfinished.before or 0):
                 raise ProtocolBroken(
                     f"file {cut.file!r} is to be cut back to {cut.length} bytes, it had others"
@@ -123,49 +128,66 @@ class ResultFiles:
 
     def drop_all(self) -> None:
         """Cut back whatever is unfinished."""
-        for key, unfinished in list(self._unfinished.items()):
-            self._cut_back(key, unfinished)
+        for name, files in list(self._unfinished.items()):
+            for file, unfinished in list(files.items()):
+                self._cut_back((name, file), unfinished)
 
-    def _begin(self, key: tuple[str, str]) -> _Unfinished:
+    def _find(self, key: _Key) -> _Unfinished | None:
+        files = self._unfinished.get(key[0])
+        return files.get(key[1]) if files else None
+
+    def _begin(self, key: _Key, before: int | None) -> _Unfinished:
         name, file = key
-        _check_name(file)
+        check_names(name, file)
         path = layout.result_file(self._folder, name, file)
-        if path in self._links:
+        length = self._sink.length(path)
+        if length is not None and self._sink.same_file(path, self._output):
             raise FileRefused("it is the output of the test")
-        unfinished = self._unfinished[key] = _Unfinished(path, self._sink.length(path))
-        self._remember(key)
+        if before is not None and before != (length or 0):
+            raise ProtocolBroken(f"file {file!r} is said to have {before} bytes, it has {length}")
+        unfinished = _Unfinished(path, length)
+        self._remember(key, unfinished.path)
+        self._unfinished.setdefault(name, {})[file] = unfinished
         return unfinished
 
-    def _cut_back(self, key: tuple[str, str], unfinished: _Unfinished) -> None:
-        self._forget(key)
+    def _cut_back(self, key: _Key, unfinished: _Unfinished) -> None:
+        self._forget(key, unfinished)
         if unfinished.before is not None:
             self._sink.cut(unfinished.path, unfinished.before)
         elif self._sink.length(unfinished.path) is not None:
             self._sink.remove(unfinished.path)
 
-    def _refuse(self, key: tuple[str, str], error: FileRefused) -> None:
-        unfinished = self._unfinished.get(key)
+    def _refuse(self, key: _Key, error: FileRefused) -> None:
+        unfinished = self._find(key)
         if unfinished is not None:
             self._cut_back(key, unfinished)
+        self._remember(key, "")
         self._refused.add(key)
-        self._remember(key)
         self.refusal = self.refusal or f"file {key[1]!r} can not be stored: {error}"
 
-    def _remember(self, key: tuple[str, str]) -> None:
-        self._memory += _cost(key)
+    def _remember(self, key: _Key, path: str) -> None:
+        self._memory += self._cost(key, path)
         if self._memory > _MAX_UNFINISHED:
             raise ProtocolBroken("too many files without a result that lists them")
 
-    def _forget(self, key: tuple[str, str]) -> None:
-        del self._unfinished[key]
-        self._memory -= _cost(key)
+    def _forget(self, key: _Key, unfinished: _Unfinished) -> None:
+        name, file = key
+        files = self._unfinished[name]
+        del files[file]
+        if not files:
+            del self._unfinished[name]
+        self._memory -= self._cost(key, unfinished.path)
+
+    def _cost(self, key: _Key, path: str) -> int:
+        name, file = key
+        names = len(file) if name in self._unfinished else len(name) + len(file)
+        return 4 * names + len(path) + _FILE_COST  # a character has up to four bytes
 
 
-def _cost(key: tuple[str, str]) -> int:
-    return len(key[0]) + len(key[1]) + _ENTRY_COST
-
-
-def _check_name(file: str) -> None:
-    reason = file_name_error(file)
+def check_names(name: str, file: str | None = None) -> None:
+    """Raise ProtocolBroken if there can be no result `name` that has files or is partial, or no such `file` of it."""
+    if len(name.encode("utf-8", "replace")) > MAX_NAME:
+        raise ProtocolBroken(f"the name of a result is longer than {MAX_NAME} bytes")
+    reason = file_name_error(file) if file is not None else None
     if reason is not None:
         raise ProtocolBroken(reason)

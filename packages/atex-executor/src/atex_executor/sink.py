@@ -26,8 +26,15 @@ class Sink(ABC):
         self.write(path, offset, data)
 
     @abstractmethod
-    def link(self, existing: str, path: str) -> None:
-        """Give the file `existing` the further name `path`. Raises FileRefused where that is taken."""
+    def link(self, existing: str, path: str) -> bool:
+        """Give the file `existing` the further name `path`; return whether it did not have it already.
+
+        Raises FileRefused where another file has that name.
+        """
+
+    @abstractmethod
+    def same_file(self, one: str, other: str) -> bool:
+        """Return whether two names are those of one file; False where one of them does not exist."""
 
     @abstractmethod
     def length(self, path: str) -> int | None:

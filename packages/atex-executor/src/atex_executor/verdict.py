@@ -27,21 +27,32 @@ def judge(ending: Ending, status: str | None = None, note: str | None = None) ->
     exit_code = ending.exit_code
     if exit_code is None and ending.signal is not None:
         exit_code = 128 + ending.signal  # as shells say it
-    if ending.ended_by in ("cancel", "infra"):
-        return Verdict("infra", ending.note or note, exit_code)
-    if ending.ended_by == "linger":
-        return Verdict(
-            "infra",
-            "the machine was without its host for so long that it ended the test",
-            exit_code,
-        )
-    if ending.ended_by == "limit":
-        return Verdict("error", f"ran longer than {human_duration(ending.limit)}", exit_code)
-    if ending.error is not None:
-        return Verdict("error", f"control file: {ending.error}", exit_code)
+    decided = _runners_word(ending)
+    if decided is not None:
+        status, why = decided
+        return Verdict(status, why or note, exit_code)
+    note = ending.note or note
     if note is None and ending.exit_code is None and ending.signal is not None:
         note = f"killed by {signal_name(ending.signal)}"
     return Verdict(status or ("pass" if exit_code == 0 else "fail"), note, exit_code)
+
+
+def _runners_word(ending: Ending) -> tuple[str, str | None] | None:
+    """Return status and note where the runner decides; the first error at a door is always named."""
+    error = f"control file: {ending.error}" if ending.error is not None else None
+    match ending.ended_by:
+        case "cancel" | "infra":
+            status, why = "infra", ending.note
+        case "linger":
+            status = "infra"
+            why = "the machine was without its host for so long that it ended the test"
+        case "limit":
+            status, why = "error", f"ran longer than {human_duration(ending.limit)}"
+        case "abort":
+            status, why = "error", ending.note or "the test aborted"
+        case _:
+            return None if error is None else ("error", error)
+    return status, "; ".join(part for part in (why, error) if part) or None
 
 
 def worse(one: str | None, other: str) -> str:
