@@ -301,17 +301,50 @@ def test_file_names_that_no_agent_lets_through(told: Told, file: str) -> None:
 def test_a_file_whose_length_is_not_what_came(told: Told) -> None:
     told.recorder.apply(FileChunk(run=1, name="a", file="log", offset=0), b"123")
     lengths = b'{"name":"a","files":[{"name":"log","length":4}]}\n'
-    assert "'log'" in broken(told, Results(run=1, first=1), lengths)
+    assert "'log'" in broken(told, Results(run=1, first=1, before=(None,)), lengths)
     told.ends(Ending(ended_by="infra"))
     assert told.files_on_disk() == {}
 
 
 def test_a_cut_to_what_a_file_never_was(told: Told) -> None:
     told.sends_files({"name": "a"}, [("log", b"123")])
-    for length in (0, 2, 4):
+    for length in (None, 0, 2, 4):
         cut = Cut(name="a", file="log", length=length)
         broken(told, Dropped(run=1, cuts=(cut,), note=""))
     assert told.files_on_disk() == told.files
+
+
+@pytest.mark.parametrize("before", [None, 0, 2, 4, -1, 10**30])
+def test_a_lie_about_what_a_file_had_before(told: Told, before: int | None) -> None:
+    told.sends_files({"name": "a"}, [("log", b"123")])
+    offset = before or 0
+    lie = FileChunk(run=1, name="a", file="log", offset=offset, before=before)
+    assert "'log'" in broken(told, lie, b"x")
+    assert told.files_on_disk() == told.files
+
+
+@pytest.mark.parametrize("before", [(), (None,), (0,), (2,), (3, 3), (10**30,)])
+def test_a_result_that_lies_about_what_its_file_had_before(
+    told: Told, before: tuple[int | None, ...]
+) -> None:
+    told.sends_files({"name": "a"}, [("log", b"123")])
+    chunk = FileChunk(run=1, name="a", file="log", offset=3, before=3)
+    told.recorder.apply(chunk, b"4")
+    line = b'{"name":"a","files":[{"name":"log","length":1}]}\n'
+    broken(told, Results(run=1, first=2, before=before), line)
+    told.ends(Ending(ended_by="infra"))
+    assert told.files_on_disk() == told.files
+
+
+@pytest.mark.parametrize("before", [None, 0, 6])
+def test_the_output_is_not_written_by_its_other_name(told: Told, before: int | None) -> None:
+    told.prints(b"output")
+    told.sends({"name": "a", "testout": "log"})
+    chunk = FileChunk(run=1, name="a", file="log", offset=before or 0, before=before)
+    told.recorder.apply(chunk, b"x")
+    final = told.ends()
+    assert (final["status"], "it is the output" in final["note"]) == ("error", True)
+    assert told.files_on_disk() == {f"{told.folder}/subtests/a/log": b"output"}
 
 
 def test_unfinished_files_are_bounded(told: Told) -> None:

@@ -46,29 +46,34 @@ class Told:
     def sends_files(self, result: dict[str, Any], files: list[tuple[str, bytes]]) -> None:
         """The test sends a result with these files."""
         name = subtest_name(result.get("name"), self.test.name)
+        before = {file: self._lengths.get((name, file)) for file, _ in files}
         for file, data in files:
-            self._sends_file(name, file, data)
-        self.sends(
-            {**result, "files": [{"name": file, "length": len(data)} for file, data in files]}
-        )
+            self._sends_file(name, file, data, before[file])
+        line = {**result, "files": [{"name": file, "length": len(data)} for file, data in files]}
+        message = Results(run=1, first=self._results + 1, before=tuple(before.values()))
+        self.recorder.apply(message, json.dumps(line).encode())
+        self._results += 1
 
     def drops(self, name: str, files: list[tuple[str, bytes]]) -> None:
         """The test breaks off in the middle of a result with these files."""
-        before = {file: self._lengths.get((name, file), 0) for file, _ in files}
+        before = {file: self._lengths.get((name, file)) for file, _ in files}
         kept = dict(self.files)
         for file, data in files:
-            self._sends_file(name, file, data)
+            self._sends_file(name, file, data, before[file])
         cuts = tuple(Cut(name=name, file=file, length=length) for file, length in before.items())
         self.recorder.apply(Dropped(run=1, cuts=cuts, note="unfinished"), b"")
         self.files = kept
         for file, length in before.items():
-            self._lengths[name, file] = length
+            if length is None:
+                del self._lengths[name, file]
+            else:
+                self._lengths[name, file] = length
 
-    def _sends_file(self, name: str, file: str, data: bytes) -> None:
+    def _sends_file(self, name: str, file: str, data: bytes, before: int | None) -> None:
         path = result_file(self.folder, name, file)
         for piece in _pieces(data):
             offset = self._lengths.get((name, file), 0)
-            message = FileChunk(run=1, name=name, file=file, offset=offset)
+            message = FileChunk(run=1, name=name, file=file, offset=offset, before=before)
             self.recorder.apply(message, piece)
             self._lengths[name, file] = offset + len(piece)
             self.files[path] = self.files.get(path, b"") + piece

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 from atex_sut_agent.protocol import Cut
-from atex_sut_agent.sut.names import file_name_error
+from atex_sut_agent.sut.names import MAX_RESULT_NAME, file_name_error
 
 from atex_executor import layout
 from atex_executor.errors import FileRefused, ProtocolBroken
@@ -90,16 +90,25 @@ class ResultFiles:
         lengths: dict[str, int] = {}
         for entry in entries:
             lengths[entry.name] = lengths.get(entry.name, 0) + entry.length
-        new = [self._finish_one((name, file), length) for file, length in lengths.items()]
+        if len(before) != len(lengths):
+            raise ProtocolBroken(
+                f"{len(before)} lengths came with a result of {len(lengths)} files"
+            )
+        new = [
+            self._finish_one((name, file), length, was)
+            for (file, length), was in zip(lengths.items(), before, strict=True)
+        ]
         return [path for path in new if path is not None]
 
-    def _finish_one(self, key: _Key, length: int) -> str | None:
+    def _finish_one(self, key: _Key, length: int, before: int | None) -> str | None:
         if key in self._refused:
             return None
         unfinished = self._find(key)
         came = unfinished.length - (unfinished.before or 0) if unfinished else None
-        if unfinished is None or came != length:
-            raise ProtocolBroken(f"a result lists {length} bytes of file {key[1]!r}, {came} came")
+        if unfinished is None or came != length or before != unfinished.before:
+            raise ProtocolBroken(
+                f"a result lists {length} bytes of file {key[1]!r} behind {before}, {came} came"
+            )
         self._forget(key, unfinished)
         return unfinished.path if unfinished.before is None else None
 
@@ -120,7 +129,7 @@ class ResultFiles:
             if key in self._refused:
                 continue
             unfinished = self._find(key) or self._begin(key, cut.length)
-            if (cut.length or 0) != (unfinished.before or 0):
+            if cut.length != unfinished.before:
                 raise ProtocolBroken(
                     f"file {cut.file!r} is to be cut back to {cut.length} bytes, it had others"
                 )
@@ -143,9 +152,9 @@ class ResultFiles:
         length = self._sink.length(path)
         if length is not None and self._sink.same_file(path, self._output):
             raise FileRefused("it is the output of the test")
-        if before is not None and before != (length or 0):
+        if before != length:
             raise ProtocolBroken(f"file {file!r} is said to have {before} bytes, it has {length}")
-        unfinished = _Unfinished(path, length)
+        unfinished = _Unfinished(path, before)
         self._remember(key, unfinished.path)
         self._unfinished.setdefault(name, {})[file] = unfinished
         return unfinished
@@ -186,8 +195,8 @@ class ResultFiles:
 
 def check_names(name: str, file: str | None = None) -> None:
     """Raise ProtocolBroken if there can be no result `name` that has files or is partial, or no such `file` of it."""
-    if len(name.encode("utf-8", "replace")) > MAX_NAME:
-        raise ProtocolBroken(f"the name of a result is longer than {MAX_NAME} bytes")
+    if len(name.encode("utf-8", "replace")) > MAX_RESULT_NAME:
+        raise ProtocolBroken(f"the name of a result is longer than {MAX_RESULT_NAME} bytes")
     reason = file_name_error(file) if file is not None else None
     if reason is not None:
         raise ProtocolBroken(reason)
