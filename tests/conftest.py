@@ -5,6 +5,7 @@ pytest_plugins = [
     "tests.machines.fixtures",
     "tests.plugins.leaks",
     "tests.plugins.needs",
+    "tests.plugins.nightly",
     "tests.plugins.properties",
     "tests.plugins.pythons",
     "tests.plugins.skips",
