@@ -167,6 +167,13 @@ def test_noop_fails_once_the_door_is_shut(host: Host) -> None:
     assert run.exited.exit_code == 0
 
 
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+def test_a_shell_that_does_not_ignore_sigpipe_dies_of_a_shut_door(host: Host, shell: str) -> None:
+    script = "echo nonsense >&$ATEX_TEST_CONTROL; while echo noop >&$ATEX_TEST_CONTROL; do :; done"
+    run = host.run(f"{shell} -c '{script}'; echo $?")
+    assert run.output == b"%d\n" % (128 + signal.SIGPIPE)
+
+
 def test_a_client_that_dies_in_the_middle(host: Host, agent: Agent) -> None:
     script = agent.work / "dies.py"
     script.write_text(
