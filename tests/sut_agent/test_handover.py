@@ -14,8 +14,11 @@ import os, socket, sys
 bridge = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 bridge.connect("\\0atex-" + sys.argv[1])
 bridge.settimeout(10)
-bridge.send(b"x")
-print(repr(bridge.recv(1)))
+try:
+    bridge.send(b"x")
+    print(repr(bridge.recv(1)))
+except (BrokenPipeError, ConnectionResetError):
+    print(repr(b""))
 """
 
 SQUAT = """\
@@ -46,7 +49,7 @@ def test_somebody_elses_bridge_is_sent_away(agent: Agent) -> None:
         timeout=20,
         check=False,
     )
-    assert knock.stdout == "b''\n" or "ConnectionResetError" in knock.stderr
+    assert knock.stdout == "b''\n", knock.stderr
     assert host.run("exit 3").exited.exit_code == 3
 
 
