@@ -76,9 +76,8 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True):
 
     used: float  # seconds of its limit
     limit: float  # seconds
-    saved: tuple[
-        float, ...
-    ] = ()  # seconds that were left at each `duration save`, the oldest first
+    # (used, limit) at each `duration save` that was not restored, the oldest first
+    saved: tuple[tuple[float, float], ...] = ()
 
 
 class Cut(msgspec.Struct, frozen=True, kw_only=True):
