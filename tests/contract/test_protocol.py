@@ -14,16 +14,21 @@ import pytest
 from atex_sut_agent.protocol import (
     PROTOCOL,
     Acknowledge,
+    Again,
     AgentMessage,
     Alive,
     Bye,
     Cancel,
+    Clock,
+    Cut,
     End,
     Exited,
     FrameError,
     GoingDown,
+    HangUp,
     Hello,
     HostMessage,
+    Lengths,
     Start,
     Superseded,
     decode_agent_message,
@@ -38,10 +43,15 @@ HOST_KINDS = {kind.__struct_config__.tag: kind for kind in typing.get_args(HostM
 
 EVERYTHING = """\
 echo output
+echo 'mark a=b' >&3; echo 'addtest /a B=c' >&3; echo duration save >&3
 echo 'result {"name":"part","files":[{"name":"log","length":3}]}' >&3; printf abc >&3
 echo 'result {"files":[{"name":"log","length":100}]}' >&3; printf abc >&3
-sleep 1000 &
-sleep 0.2
+python3 -c 'import os, socket
+with socket.socket(socket.AF_UNIX) as control:
+    control.connect(os.environ["ATEX_CONTROL_FILE"])
+    control.sendall(b"sync\\nrestart 5\\n")
+    while control.recv(10):
+        pass'
 """
 
 
@@ -49,7 +59,7 @@ def produce_everything(agent: Agent) -> list[bytes]:
     """Make the agent say all that it can say; return the heads as they came."""
     first = agent.attach(beat=0.05)
     first.until(Alive)
-    first.run(EVERYTHING)  # its end cuts a result short: dropped, noted
+    first.run(EVERYTHING)  # the restart cuts a result short: dropped, noted
     first.run("true", folder="/no/such/folder")
     run = first.start("echo up; while :; do sleep 0.01; done", environment={"A": "b"})
     first.wait_for_output(run, b"up\n")
@@ -111,8 +121,24 @@ def examples() -> list[HostMessage]:
     return [
         Acknowledge(frame=7),
         Alive(),
-        Start(script="x", folder="/", environment={"A": "b"}, limit=1.5, grace=2.5, test="/t"),
+        Lengths(files=(Cut(name="x", file="f", length=3),)),
+        Start(
+            script="x",
+            folder="/",
+            environment={"A": "b"},
+            limit=1.5,
+            grace=2.5,
+            test="/t",
+            key="k",
+            defaults={"C": "d"},
+            metadata="m",
+            tty=True,
+            again=Again(
+                clock=Clock(used=1.0, limit=2.0, saved=((0.5, 2.0),)), results=1, output=2, added=3
+            ),
+        ),
         Cancel(run=1, grace=0.5),
+        HangUp(run=1, grace=0.5),
         End(),
     ]
 

@@ -6,14 +6,19 @@ from typing import Any
 import msgspec
 from atex_sut_agent.protocol import (
     AgentMessage,
+    Cut,
     Dropped,
     Exited,
     Failed,
     FileChunk,
+    Marked,
     Noted,
     Output,
+    Restarting,
     Results,
     Started,
+    Sync,
+    TestAdded,
 )
 from atex_sut_agent.sut.names import subtest_name
 
@@ -33,6 +38,7 @@ class RunRecord:
         self.results: list[dict[str, Any]] = []
         self.dropped: list[Dropped] = []
         self.notes: list[str] = []
+        self.said: list[Restarting | Marked | TestAdded | Sync] = []
         self.last: Exited | Failed | None = None
 
     @property
@@ -60,18 +66,23 @@ class RunRecord:
                 self._list_files(results, before)
             case Dropped(cuts=cuts):
                 self.dropped.append(message)
-                for cut in cuts:
-                    key = cut.name, cut.file
-                    assert cut.length == self.listed.get(key)
-                    del self.files[key][cut.length or 0 :]
-                    if cut.length is None:
-                        del self.files[key]
+                self._cut_back(cuts)
             case Noted(note=note):
                 self.notes.append(note)
+            case Restarting() | Marked() | TestAdded() | Sync():
+                self.said.append(message)
             case Exited() | Failed():
                 self.last = message
             case other:
                 raise AssertionError(f"{other} is not of a run")
+
+    def _cut_back(self, cuts: tuple[Cut, ...]) -> None:
+        for cut in cuts:
+            key = cut.name, cut.file
+            assert cut.length == self.listed.get(key)
+            del self.files[key][cut.length or 0 :]
+            if cut.length is None:
+                del self.files[key]
 
     def _list_files(self, results: list[dict[str, Any]], before: tuple[int | None, ...]) -> None:
         """Check what a result with files says of them: it is alone in its frame."""

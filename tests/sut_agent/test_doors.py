@@ -311,7 +311,7 @@ def test_exitcode_is_a_number(host: Host, argument: str) -> None:
     assert "0 to 255" in str(run.exited.error)
 
 
-@pytest.mark.parametrize("argument", ["", "soon", "+", "-x", "10w", "refresh"])
+@pytest.mark.parametrize("argument", ["", "soon", "+", "-x", "10w", "restore"])
 def test_duration_is_a_duration(host: Host, argument: str) -> None:
     run = host.run(f"echo duration {argument} >&3; exit 1", limit=30)
     assert "duration" in str(run.exited.error)

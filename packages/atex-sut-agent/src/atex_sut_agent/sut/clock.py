@@ -18,9 +18,9 @@ def now() -> float:
 
 
 class Limit:
-    """How long a run may last, and how much of that it has used. Pure: the present is handed in, by the clock of `now()`.
+    """How long a run may last, and how much of that it has used. Pure: the present is handed in.
 
-    All values are seconds. What `duration` does to it is in spec/CONTROL_FILE.md.
+    All values are seconds, the present by the clock of `now()`. What `duration` does to it is in spec/CONTROL_FILE.md.
     """
 
     def __init__(self, limit: float, present: float) -> None:
@@ -83,6 +83,11 @@ class Limit:
             self._since = present
 
     # Standing still --------------------------------------------------------------------------------------
+
+    @property
+    def stands_still(self) -> bool:
+        """Has it been told to `stop()`?"""
+        return self._since is None
 
     def stop(self, present: float) -> None:
         """No time is used from now on. Again, it does nothing."""

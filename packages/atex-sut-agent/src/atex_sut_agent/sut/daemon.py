@@ -47,11 +47,12 @@ class Daemon:
         self._attachment: "Attachment | None" = None
         self._order = 0  # the highest number of an order that was taken
         self._run: "Run | None" = None
+        self._lengths: "list[dict[str, Any]]" = []  # of files that the next run has sent already
         self._key = ""  # by which its host knows the run again
         self._ended: "tuple[int, str, int] | None" = (
             None  # number and key of a run, and its last frame
         )
-        self._left: "int | None" = None  # the leader of a run that left processes behind
+        self._left: "dict[int, int]" = {}  # {pid: start} of what a run left and could not be killed
         self._environment = machine.base_environment()
         self._sees_all = become_subreaper()
         self._oom_protection = OomProtection()
@@ -72,7 +73,7 @@ class Daemon:
             self._loop.turn()
             if self._run is not None:
                 if self._outbox.full:
-                    self._run.pause()
+                    self._run.pause(clock_too=self._attachment is None)
                 else:
                     self._run.resume()
             if self._attachment is not None:
@@ -87,9 +88,10 @@ class Daemon:
         """Kill what an earlier daemon of this session left; return in words how that one ended."""
         left, words = leader.recall(self._folder)
         deadline = time.monotonic() + _EARLIER_PATIENCE
-        while left is not None and processes.kill_session(left):
-            if time.monotonic() > deadline:
-                self._left = left
+        while left is not None:
+            found = processes.kill_session(left)
+            if not found or time.monotonic() > deadline:
+                self._left = processes.starts_of(found)
                 break
             time.sleep(0.005)
         words = last_words.read(self._folder) or words
@@ -231,19 +233,30 @@ class Daemon:
             raise FrameError("the host sent a message that is none")
         if kind == "acknowledge":
             self._outbox.acknowledge(order["frame"])
+            if self._run is not None:
+                self._run.acknowledged(order["frame"])
         elif kind != "alive" and number > self._order:  # else it was carried out before
             self._order = number
-            if kind == "start":
-                self._start(number, order)
-            elif kind == "cancel" and self._run is not None and self._run.number == order["run"]:
-                self._run.cancel(order.get("grace", 5.0))
-            elif kind == "end":
-                if self._run is not None:
-                    self._run.cancel(0)
-                self._end("the host ended the session")
+            self._carry_out(number, kind, order)
+
+    def _carry_out(self, number: int, kind: str, order: "dict[str, Any]") -> None:
+        run = self._run
+        if kind == "start":
+            self._start(number, order)
+        elif kind == "lengths":
+            self._lengths += order["files"]
+        elif kind == "cancel" and run is not None and run.number == order["run"]:
+            run.cancel(order.get("grace", 5.0))
+        elif kind == "hang-up" and run is not None and run.number == order["run"]:
+            run.hang_up(order.get("grace", 5.0))
+        elif kind == "end":
+            if run is not None:
+                run.cancel(0)
+            self._end("the host ended the session")
 
     def _start(self, number: int, order: "dict[str, Any]") -> None:
         key = str(order.get("key", ""))
+        lengths, self._lengths = self._lengths, []
         try:
             self._refuse_if_not_free()
             self._key = key
@@ -253,6 +266,7 @@ class Daemon:
                 self._folder,
                 number,
                 order,
+                lengths,
                 self._environment,
                 self._oom_protection,
                 self._sees_all,
@@ -269,15 +283,13 @@ class Daemon:
             raise SpawnError("run {} is still going on".format(self._run.number))
         if self._ending or self._going_down:
             raise SpawnError("the session is ending")
-        if self._left is not None and processes.session_members(self._left):
+        if processes.any_lives(self._left):
             raise SpawnError("processes of an earlier run are still alive and can not be killed")
-        self._left = None
 
     def _run_ended(self, run: Run) -> None:
         self._run = None
         self._ended = run.number, self._key, self._outbox.next_number - 1
-        if run.left_behind:
-            self._left = run.leader
+        self._left = run.left_behind
         if self._ending:
             self._bye()
         self._reap()

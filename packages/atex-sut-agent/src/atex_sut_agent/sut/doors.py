@@ -28,6 +28,11 @@ class DoorsListener(Listener):
         """Does the agent end what goes on, by signals or for a restart? Then what stays unfinished is no error."""
         raise NotImplementedError
 
+    @property
+    def full(self) -> bool:
+        """Is the host so far behind that nothing more should be read in this turn of the loop?"""
+        raise NotImplementedError
+
     def flush(self) -> None:
         """A piece has been read: nothing more comes at this moment."""
         raise NotImplementedError
@@ -188,7 +193,7 @@ class Doors:
         if client.ended:
             if mask & ~WRITE or not client.expects_replies:
                 self._close(client)
-        elif mask & ~WRITE and self._may_read(client):
+        elif mask & ~WRITE and self._may_read(client) and not self._listener.full:
             self._read(client)
 
     # What comes ------------------------------------------------------------------------------------------

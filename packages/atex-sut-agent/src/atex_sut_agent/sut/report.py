@@ -8,15 +8,27 @@ if TYPE_CHECKING:
 
 
 class Report:
-    """Frames about run `run`, each of which says where it lands: so it counts results and bytes of output."""
+    """Frames about run `run`, each of which says where it lands: so it counts results and bytes of output.
 
-    def __init__(self, outbox: Outbox, run: int) -> None:
+    It goes on from the `results` and bytes of `output` that the run has sent before it was started again.
+    """
+
+    def __init__(self, outbox: Outbox, run: int, results: int = 0, output: int = 0) -> None:
         self._outbox = outbox
         self._run = run
-        self._results = 0  # sent in frames
-        self._output = 0  # bytes
+        self._results = results  # sent in frames
+        self._output = output  # bytes
         self._lines: "list[bytes]" = []  # results that are in no frame yet
         self._line_count = 0
+
+    @property
+    def full(self) -> bool:
+        """Is so much unacknowledged that the test has to wait?"""
+        return self._outbox.full
+
+    def is_last(self, frame: int) -> bool:
+        """Has nothing been told since this frame?"""
+        return frame == self._outbox.next_number - 1 and not self._line_count
 
     def send(self, kind: str, tail: bytes = b"", **fields: "Any") -> int:
         """Send a frame behind all that was told before; return its number."""

@@ -4,6 +4,7 @@ import contextlib
 import os
 
 from . import leader, processes
+from .clock import Limit, now
 from .framing import MAX_CHUNK
 from .kernel import OomProtection
 from .lifetime import Lifetime
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 class Run:
     """A run that goes on. `on_end(run)` is called once its last frame is in the outbox.
 
-    The constructor starts it. Raises SpawnError where that fails; then nothing is left of it.
+    The constructor starts it, for the first time or again: `lengths` are those of the files that it has sent already.
+    Raises SpawnError where that fails; then nothing is left of it.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Run:
         folder: str,
         number: int,
         order: "dict[str, Any]",
+        lengths: "list[dict[str, Any]]",
         environment: "dict[str, str]",
         oom_protection: OomProtection,
         sees_all: bool,
@@ -44,11 +47,16 @@ class Run:
         self._folder = folder
         self._on_end = on_end
         self._paused = False
-        self._report = Report(outbox, number)
-        self._lifetime = Lifetime(loop, order["limit"], order["grace"], sees_all, self._finish)
+        self._still_since: "float | None" = None  # the clock has been standing still
+        # Where it was before it was started again, or where every run begins.
+        again = order.get("again") or {"clock": {"used": 0.0, "limit": order["limit"]}}
+        self._report = Report(outbox, number, again.get("results", 0), again.get("output", 0))
+        limit = Limit.continued(again["clock"], now())
+        self._lifetime = Lifetime(loop, limit, order["grace"], sees_all, self._finish)
         try:
             with contextlib.ExitStack() as undo:
                 pid = self._start(order, dict(environment), undo)
+                self._statements.continue_with(lengths, again.get("added", 0))
                 undo.pop_all()
         except (OSError, ValueError) as error:  # ValueError: text that can not be written as UTF-8
             raise SpawnError("the run could not be prepared: {}".format(error))
@@ -97,18 +105,25 @@ class Run:
         return self._lifetime.leader
 
     @property
-    def left_behind(self) -> int:
-        """How many processes could not be killed."""
+    def left_behind(self) -> "dict[int, int]":
+        """What could not be killed: {pid: start}."""
         return self._lifetime.left_behind
 
     # While it runs ---------------------------------------------------------------------------------------
 
-    def pause(self) -> None:
-        """The host is behind: read neither doors nor output, so that the test has to wait."""
+    def pause(self, clock_too: bool) -> None:
+        """The host is behind: read neither doors nor output, so that the test has to wait.
+
+        With `clock_too` its clock stands still meanwhile. Called again, only that may change.
+        """
         if not self._paused:
             self._paused = True
             self._statements.doors.pause()
             self._loop.forget(self._output)
+        if clock_too:
+            self._stop_clock()
+        else:
+            self._start_clock()
 
     def resume(self) -> None:
         """Read on after `pause()`."""
@@ -116,10 +131,32 @@ class Run:
             self._paused = False
             self._statements.doors.resume()
             self._loop.watch(self._output, READ, self._read_output)
+            self._start_clock()
+
+    def _stop_clock(self) -> None:
+        if self._still_since is None:
+            self._still_since = now()
+            self._lifetime.stop_clock()
+
+    def _start_clock(self) -> None:
+        if self._still_since is not None:
+            seconds = now() - self._still_since
+            self._still_since = None
+            self._lifetime.start_clock()
+            note = "for {:.1f} s no host took anything: the test had to wait, and its clock stood still"
+            self._report.send("noted", note=note.format(seconds))
+
+    def acknowledged(self, frame: int) -> None:
+        """The host has applied all frames up to this one."""
+        self._statements.acknowledged(frame)
 
     def cancel(self, grace: "float | None", why: str = "cancel") -> None:
         """End the run: SIGINT, and SIGKILL after `grace` seconds (None: those of its limit)."""
         self._lifetime.cancel(grace, why)
+
+    def hang_up(self, grace: float) -> None:
+        """End what is left of a run that announced a restart: SIGHUP, and SIGKILL after `grace` seconds."""
+        self._lifetime.hang_up(grace)
 
     def leader_has_ended(self, exit_code: "int | None", number: "int | None") -> None:
         """The leader has ended by itself or by a signal, and is not reaped. Told again, it does nothing."""
@@ -140,19 +177,23 @@ class Run:
 
     def _finish(self) -> None:
         """Nothing lives any more: read what is left, then say how it ended."""
+        self._start_clock()
         self._drain()
         self._tether.cut()
-        life = self._lifetime
-        asked = self._statements.exit_code
+        self._lifetime.finish(self._say_exited)
+
+    def _say_exited(self) -> None:
+        life, said = self._lifetime, self._statements
         self._report.send(
             "exited",
-            exit_code=life.exit_code if asked is None else asked,
+            exit_code=life.exit_code if said.exit_code is None else said.exit_code,
             signal=life.signal,
             ended_by=life.ended_by,
             seconds=life.ended - life.started,
-            limit=life.limit,
-            error=self._statements.error,
-            left_behind=life.left_behind,
+            limit=life.limit.limit,
+            note=said.abort_note,
+            error=said.error,
+            left_behind=len(life.left_behind),
         )
         if not life.left_behind:
             leader.forget(self._folder)
