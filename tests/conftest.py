@@ -9,4 +9,5 @@ pytest_plugins = [
     "tests.plugins.properties",
     "tests.plugins.pythons",
     "tests.plugins.skips",
+    "tests.plugins.slots",
 ]

@@ -289,7 +289,7 @@ def test_cancel_cuts_a_start_off(
 ) -> None:
     begun = tree.parent / "begun"
     unpack = f"touch {begun}; exec sleep 60"  # a machine that takes its time
-    monkeypatch.setattr("atex_executor.executor.unpack_command", lambda hello: unpack)
+    monkeypatch.setattr("atex_executor.executor.unpack_command", lambda hello, become: unpack)
     executor = Executor(local, suite_of(tree, "true"), work=work)
     starting = Background(executor.start)
     eventually(begun.exists)

@@ -15,6 +15,7 @@ from atex_executor import (
     ProtocolBroken,
     RunOutcome,
     SinkFull,
+    Times,
 )
 from atex_provision import Channel, LocalConnection
 
@@ -50,12 +51,13 @@ OutcomeOf = Callable[..., RunOutcome]
 
 @pytest.fixture
 def outcome_of(tree: Path, run: Run) -> OutcomeOf:
-    """`outcome_of(script)`: how a test ends on a machine that says that."""
+    """`outcome_of(script, beat=1.0, ...)`: how a test ends on a machine that says that."""
 
-    def outcome_of(script: str, *, patience: float = 0.0) -> RunOutcome:
+    def outcome_of(script: str, **seconds: float) -> RunOutcome:
+        times = Times(**{"patience": 0.0, **seconds})
         with (
             Impostor(script) as connection,
-            Executor(connection, suite_of(tree, "true"), patience=patience) as executor,
+            Executor(connection, suite_of(tree, "true"), times=times) as executor,
         ):
             outcome = executor.run(executor.suite.tests[0], run.sink)
             assert run.records()[-1] == outcome.record
@@ -113,7 +115,7 @@ def test_an_end_is_an_end(tree: Path, run: Run) -> None:
     script = f"{RUN}exited(1, run)\nsay('output', 2, b'x', run=run, offset=0)\nserve()"
     with (
         Impostor(script) as connection,
-        Executor(connection, suite_of(tree, "true"), patience=0.0) as executor,
+        Executor(connection, suite_of(tree, "true"), times=Times(patience=0.0)) as executor,
     ):
         first = executor.run(executor.suite.tests[0], run.sink)
         second = executor.run(executor.suite.tests[0], run.sink, attempt=2)
@@ -227,18 +229,14 @@ def test_a_run_that_could_not_be_started(outcome_of: OutcomeOf) -> None:
     assert outcome.note == "it could not be started: no process"
 
 
-def test_a_machine_that_falls_silent(
-    outcome_of: OutcomeOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("atex_executor.link.SILENCE", 0.3)
-    outcome = outcome_of(f"{RUN}heard('never')")
+def test_a_machine_that_falls_silent(outcome_of: OutcomeOf) -> None:
+    outcome = outcome_of(f"{RUN}heard('never')", silence=0.3)
     assert (outcome.status, outcome.machine_lost) == ("infra", True)
     assert "nothing came from the machine for 0.3 seconds" in str(outcome.note)
 
 
-def test_a_host_shows_signs_of_life(outcome_of: OutcomeOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("atex_executor.link._BEAT", 0.05)
-    outcome = outcome_of(f"{RUN}heard('alive'); heard('alive')\nexited(1, run)\nserve()")
+def test_a_host_shows_signs_of_life(outcome_of: OutcomeOf) -> None:
+    outcome = outcome_of(f"{RUN}heard('alive'); heard('alive')\nexited(1, run)\nserve()", beat=0.05)
     assert outcome.status == "pass"
 
 
@@ -246,19 +244,20 @@ def test_a_machine_that_only_says_hello_is_given_up(tree: Path, run: Run) -> Non
     script = "boot(); hello()\nif attachment == 1: heard('start')"
     with (
         Impostor(script) as connection,
-        Executor(connection, suite_of(tree, "true"), patience=2.5) as executor,
+        Executor(connection, suite_of(tree, "true"), times=Times(patience=2.5)) as executor,
     ):
         outcome = executor.run(executor.suite.tests[0], run.sink)
         assert (outcome.status, outcome.machine_lost) == ("infra", True)
         assert connection.attachments <= 5
 
 
-def test_an_agent_that_never_confirms_a_cancel(
-    tree: Path, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("atex_executor.session._CANCEL_LIMIT", 0.3)
+def test_an_agent_that_never_confirms_a_cancel(tree: Path, run: Run) -> None:
+    times = Times(confirm=0.3)
     script = f"{RUN}say('output', 1, b'x', run=run, offset=0)\nheard('cancel')\nserve()"
-    with Impostor(script) as connection, Executor(connection, suite_of(tree, "true")) as executor:
+    with (
+        Impostor(script) as connection,
+        Executor(connection, suite_of(tree, "true"), times=times) as executor,
+    ):
         running = Background(lambda: executor.run(executor.suite.tests[0], run.sink))
         eventually(lambda: list(run.sink.folder.rglob("output.txt")))
         executor.cancel("enough", at_once=True)
@@ -293,10 +292,9 @@ def test_what_is_no_agent(tree: Path, script: str, error: type[Exception], words
             executor.start()
 
 
-def test_an_agent_that_does_not_answer(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("atex_executor.attachment.HANDSHAKE_LIMIT", 0.3)
+def test_an_agent_that_does_not_answer(tree: Path) -> None:
     with Impostor("raw(BOOT_MAGIC); heard('never')") as connection:
-        executor = Executor(connection, suite_of(tree, "true"))
+        executor = Executor(connection, suite_of(tree, "true"), times=Times(handshake=0.3))
         with pytest.raises(AgentUnavailable, match=r"no agent answered within 0\.3 seconds"):
             executor.start()
 

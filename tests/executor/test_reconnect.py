@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from atex_executor import Executor, MachineLost, RunOutcome
+from atex_executor import Executor, MachineLost, RunOutcome, Times
 from atex_fmf import Phase, Plan, Test
 from atex_provision import Connection, LocalConnection, SshConnection
 from atex_sut_agent import agent_archive, attach_command
@@ -165,7 +165,7 @@ def test_a_machine_that_shuts_down_gives_no_verdict(
 
 
 def test_patience_ends(sshd: Sshd, ssh: SshConnection, execute: Execute, run: Run) -> None:
-    executor = execute(ssh, "echo begun; sleep 600", patience=1.0)
+    executor = execute(ssh, "echo begun; sleep 600", times=Times(patience=1.0))
     running = started(executor, run)
     sshd.stop()
     sshd.kill_sessions()
@@ -186,7 +186,7 @@ def test_a_phase_on_a_lost_machine(
     sshd: Sshd, ssh: SshConnection, execute: Execute, run: Run
 ) -> None:
     plan = Plan(prepare=(Phase(name="slow", how="shell", script=("echo begun; sleep 600",)),))
-    executor = execute(ssh, "true", plan=plan, patience=0.0)
+    executor = execute(ssh, "true", plan=plan, times=Times(patience=0.0))
     output = run.sink.folder / "files/local/@prepare.local/slow.txt"
     preparing = Background(lambda: executor.prepare(run.sink))
     eventually(lambda: output.exists() and output.read_bytes())
@@ -210,15 +210,10 @@ def test_a_changed_host_key_is_not_tried_again(
 
 
 def test_cancel_of_a_machine_that_is_away(
-    sshd: Sshd,
-    ssh: SshConnection,
-    execute: Execute,
-    run: Run,
-    monkeypatch: pytest.MonkeyPatch,
+    sshd: Sshd, ssh: SshConnection, execute: Execute, run: Run
 ) -> None:
-    monkeypatch.setattr("atex_executor.session._CANCEL_LIMIT", 0.3)
-    monkeypatch.setattr("atex_executor.session._END_LIMIT", 0.3)
-    executor = execute(ssh, "echo begun; sleep 600")
+    times = Times(confirm=0.3, farewell=0.3)
+    executor = execute(ssh, "echo begun; sleep 600", times=times)
     running = started(executor, run)
     sshd.stop()
     sshd.kill_sessions()
@@ -238,10 +233,10 @@ def test_a_test_that_was_not_sent_yet_is_cancelled_at_once(
     executor = execute(ssh, "echo never")
     sshd.stop()
     sshd.kill_sessions()
-    link_is_down = executor._session._link
-    eventually(lambda: link_is_down._attachment is None)
+    state = executor._session._state
+    eventually(lambda: not state.attached)
     running = Background(lambda: executor.run(executor.suite.tests[0], run.sink))
-    eventually(lambda: executor._session._run is not None)
+    eventually(lambda: state.run is not None)
     executor.cancel("enough")
     outcome = running.result(5)
     assert (outcome.status, outcome.note, outcome.machine_lost) == ("infra", "enough", False)

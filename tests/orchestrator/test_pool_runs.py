@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from atex_executor import Times
 from atex_fmf import Phase, Plan, Suite, Test
 from atex_orchestrator import Orchestrator, summarize
 from atex_orchestrator.events import (
@@ -147,7 +148,14 @@ def test_many_machines_and_many_tests(tmp_path: Path) -> None:
 
 
 def host_of(sshd: Sshd) -> Host:
-    return Host(address=sshd.address, port=sshd.port, user=sshd.user, identity=str(sshd.identity))
+    """`sshd`, in a slot of its own beside LocalProvisioner: it is this machine, too."""
+    return Host(
+        address=sshd.address,
+        port=sshd.port,
+        user=sshd.user,
+        identity=str(sshd.identity),
+        slot="ssh",
+    )
 
 
 def lose(sshd: Sshd) -> None:
@@ -166,7 +174,7 @@ def test_a_machine_that_is_lost_costs_one_test(tmp_path: Path, sshd: Sshd) -> No
             lost_tests.append(event.test)
             lose(sshd)
 
-    orchestrator = Orchestrator(tmp_path / "run", patience=1.0, on_event=listen)
+    orchestrator = Orchestrator(tmp_path / "run", times=Times(patience=1.0), on_event=listen)
     orchestrator.add_platform("p", suite_of(tmp_path, *["sleep 1"] * 4))
     orchestrator.add_provisioner(HostPool([doomed]).provisioner, platform="p")
     orchestrator.add_provisioner(LocalProvisioner, platform="p")
@@ -185,7 +193,7 @@ def test_when_the_only_machine_is_lost_the_rest_has_the_reason(tmp_path: Path, s
         if isinstance(event, TestStarted):
             lose(sshd)
 
-    orchestrator = Orchestrator(tmp_path / "run", patience=1.0, on_event=listen)
+    orchestrator = Orchestrator(tmp_path / "run", times=Times(patience=1.0), on_event=listen)
     orchestrator.add_platform("p", suite_of(tmp_path, "sleep 1", "true", "true"))
     orchestrator.add_provisioner(HostPool([host_of(sshd)]).provisioner, platform="p")
     summary = orchestrator.run()

@@ -4,9 +4,11 @@ from atex_executor.errors import (
     AgentUnavailable,
     ExecutorError,
     FileRefused,
+    MachineBusy,
     MachineLost,
     PhaseFailed,
     ProtocolBroken,
+    SessionGone,
     SinkError,
     SinkFull,
     UnsupportedPhase,
@@ -17,6 +19,7 @@ from atex_executor.folder import FolderSink
 from atex_executor.phases import check_plan
 from atex_executor.records import unstarted_record
 from atex_executor.sink import Sink
+from atex_executor.times import Times
 
 __version__ = "0.1.0"
 
@@ -26,13 +29,16 @@ __all__ = [
     "ExecutorError",
     "FileRefused",
     "FolderSink",
+    "MachineBusy",
     "MachineLost",
     "PhaseFailed",
     "ProtocolBroken",
     "RunOutcome",
+    "SessionGone",
     "Sink",
     "SinkError",
     "SinkFull",
+    "Times",
     "UnsupportedPhase",
     "UploadFailed",
     "check_plan",

@@ -19,24 +19,34 @@ from atex_sut_agent.protocol import (
     MAGIC,
     PROTOCOL,
     AgentMessage,
+    Busy,
     FrameError,
     FrameReader,
     Hello,
+    Settings,
     decode_agent_message,
 )
 
-from atex_executor.errors import AgentUnavailable, ProtocolBroken
+from atex_executor.errors import AgentUnavailable, MachineBusy, ProtocolBroken
 
-HANDSHAKE_LIMIT = 60.0  # seconds
-SEND_LIMIT = 45.0  # seconds without any progress; then the connection counts as lost
 _LAST_WORDS_LIMIT = 2.0  # seconds
 _NOISE_LIMIT = 64 * 1024  # bytes that a login may print
 _RECEIVE_SIZE = 256 * 1024  # bytes
+_LONGEST_WORDS = 200  # characters of what a machine says about its owner
 
 _log = logging.getLogger(__name__)
 
 Frame = tuple[int, AgentMessage, bytes]
 """Number, message, tail."""
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """How the agent of a session is started where there is none. What is None the machine finds out."""
+
+    python: str | None = None
+    work: str | None = None
+    become: bool = False  # as root, by sudo
+    settings: Settings = Settings()
 
 
 class _Boot(msgspec.Struct, forbid_unknown_fields=True):
@@ -79,8 +89,10 @@ class Attachment:
         with self._lock:
             self._queue += frame
 
-    def flush(self) -> None:
-        """Send what is queued. Where that fails the channel is closed, and `receive()` says so."""
+    def flush(self, limit: float) -> None:
+        """Send what is queued. Where that fails, or nothing of it moves for `limit` seconds, the channel is closed, and
+        `receive()` says so.
+        """
         while True:
             with self._lock:
                 if self._sending or not self._queue:
@@ -89,7 +101,7 @@ class Attachment:
                 self._queue.clear()
                 self._sending = True
             try:
-                self._channel.send(data, SEND_LIMIT)
+                self._channel.send(data, limit)
                 with self._lock:
                     self._sending = False
             except (ConnectionLost, TimeoutError) as error:
@@ -109,17 +121,25 @@ def attach(
     connection: Connection,
     archive: Archive,
     session: str,
-    *,
-    python: str | None = None,
-    work: str | None = None,
+    launch: Launch,
+    limit: float,
 ) -> Attachment:
     """Attach to the agent of `session` (32 hexadecimal digits), which is started where there is none.
 
-    Raises AgentUnavailable where there can not be one, ProtocolBroken where what answers is none, ConnectionLost.
+    Raises AgentUnavailable where there can not be one, or is none after `limit` seconds, MachineBusy where another
+    session has the machine, ProtocolBroken where what answers is no agent, ConnectionLost.
     """
-    channel = connection.open(attach_command(archive, session, python=python, work=work))
+    command = attach_command(
+        archive,
+        session,
+        python=launch.python,
+        work=launch.work,
+        settings=launch.settings,
+        become=launch.become,
+    )
+    channel = connection.open(command)
     try:
-        handshake = _Handshake(channel, connection.name)
+        handshake = _Handshake(channel, connection.name, limit)
         handshake.boot(archive)
         handshake.greet(session)
         return Attachment(channel, handshake)
@@ -132,16 +152,17 @@ def attach(
 
 
 class _Handshake:
-    """The first bytes of a channel (docs/protocol.md, "Attaching"), within HANDSHAKE_LIMIT."""
+    """The first bytes of a channel (docs/protocol.md, "Attaching"), within `limit` seconds."""
 
     hello: Hello
 
-    def __init__(self, channel: Channel, name: str) -> None:
+    def __init__(self, channel: Channel, name: str, limit: float) -> None:
         self.reader = FrameReader()
         self.frames: list[Frame] = []
         self._channel = channel
         self._name = name
-        self._deadline = time.monotonic() + HANDSHAKE_LIMIT
+        self._limit = limit
+        self._deadline = time.monotonic() + limit
         self._buffer = b""
 
     def boot(self, archive: Archive) -> None:
@@ -155,7 +176,7 @@ class _Handshake:
         if boot.error is not None:
             raise AgentUnavailable(f"{self._name}: {boot.error}")
         if boot.need:
-            self._channel.send(archive.data, HANDSHAKE_LIMIT)
+            self._channel.send(archive.data, self._limit)
 
     def greet(self, session: str) -> None:
         """The agent says hello."""
@@ -165,6 +186,8 @@ class _Handshake:
             self.frames += _frames(self.reader, data)
             data = b"" if self.frames else self._receive()
         number, hello, _ = self.frames.pop(0)
+        if isinstance(hello, Busy):
+            raise MachineBusy(f"{self._name}: {_occupied(hello)}")
         if not isinstance(hello, Hello) or number:
             raise ProtocolBroken(f"{self._name}: the agent did not say hello first")
         if hello.protocol != PROTOCOL or hello.session != session:
@@ -198,7 +221,7 @@ class _Handshake:
             data = self._channel.receive(_RECEIVE_SIZE, max(0.0, left))
         except TimeoutError:
             raise AgentUnavailable(
-                f"{self._name}: no agent answered within {HANDSHAKE_LIMIT:g} seconds{self._words()}"
+                f"{self._name}: no agent answered within {self._limit:g} seconds{self._words()}"
             ) from None
         if not data:
             raise AgentUnavailable(f"{self._name}: the agent did not start{self._words()}")
@@ -210,6 +233,18 @@ class _Handshake:
             self._channel.wait(_LAST_WORDS_LIMIT)
         said = self._channel.stderr_tail().decode("utf-8", "replace").strip()
         return f": {said[-1000:]}" if said else ""
+
+
+def _occupied(busy: Busy) -> str:
+    """Return in words who has the machine; what they say of themselves is quoted, for it may be anything."""
+    try:
+        since = time.strftime(" since %Y-%m-%d %H:%M:%S UTC", time.gmtime(busy.since))
+    except (OverflowError, ValueError, OSError):
+        since = ""
+    test = f", for {busy.test[:_LONGEST_WORDS]!r}" if busy.test else ""
+    note = f"; {busy.note[:_LONGEST_WORDS]}" if busy.note else ""
+    owner = busy.owner[:_LONGEST_WORDS] or "somebody"
+    return f"the machine is in use by {owner!r}{since}{test} (session {busy.session[:32]!r}){note}"
 
 
 def _frames(reader: FrameReader, data: bytes) -> Iterator[Frame]:

@@ -1,5 +1,7 @@
 """How a run ended: from the agent's own words, or from what became of the agent. Pure."""
 
+from math import inf
+
 import msgspec
 from atex_sut_agent.protocol import Exited, Failed, Hello
 
@@ -66,12 +68,14 @@ def told_ending(message: Exited | Failed, cancel_note: str | None) -> Ending:
     )
 
 
-def death_note(before: Hello, after: Hello, *, away: float) -> str:
+def death_note(before: Hello | None, after: Hello, *, away: float = inf) -> str:
     """Return what became of the agent that said `before`, now that another one says `after`.
 
     `away`: seconds since the first was heard.
     """
-    if (before.boot_id, before.init_started) != (after.boot_id, after.init_started):
+    if before is not None and (
+        (before.boot_id, before.init_started) != (after.boot_id, after.init_started)
+    ):
         return GONE_DOWN
     words = after.last_words[:_LONGEST_REASON] or "the agent was killed"
     note = f"the agent died during this test: {words}"

@@ -12,6 +12,14 @@ class AgentUnavailable(ExecutorError):
     """
 
 
+class MachineBusy(AgentUnavailable):
+    """Another session has this machine, or this slot of it; the message says whose, since when, and what it runs."""
+
+
+class SessionGone(ExecutorError):
+    """There is no session with this name on the machine any more, or its tree is gone."""
+
+
 class UploadFailed(ExecutorError):
     """The tree could not be brought to the machine: a file here can not be read, or there is no room over there."""
 

@@ -1,9 +1,11 @@
 """`Executor`: one machine, one suite."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,14 +16,19 @@ from atex_provision import Channel, Connection, ProvisionError
 from atex_sut_agent import unpack_command
 from atex_sut_agent.protocol import Hello, Start
 
+from atex_executor.attachment import Launch
 from atex_executor.ending import infra
 from atex_executor.environment import environment_of_test, metadata_text
 from atex_executor.errors import ExecutorError
 from atex_executor.phases import PHASE_LIMIT, STRICT, Phases, check_plan
+from atex_executor.reception import tree_folder
 from atex_executor.recorder import Recorder
 from atex_executor.records import timestamp, unstarted_record
-from atex_executor.session import Session, tree_folder
+from atex_executor.running import Job
+from atex_executor.session import Session
+from atex_executor.settings import agent_settings
 from atex_executor.sink import Sink
+from atex_executor.times import Times
 from atex_executor.upload import upload
 
 _CANCEL_GRACE = 5.0  # seconds between SIGINT and SIGKILL
@@ -39,7 +46,9 @@ class RunOutcome(msgspec.Struct, frozen=True):
     """Like 2026-11-20T15:04:05.123Z; empty where it was not started."""
     seconds: float
     machine_lost: bool
-    """Whether the machine can take no further test."""
+    """Whether nothing can run on the machine any more, finish phases neither."""
+    machine_usable: bool
+    """Whether the machine takes another test: it is not lost, and no test took it out of use (`abort`)."""
     record: dict[str, Any]
     """The final record, as it is in the sink."""
 
@@ -62,7 +71,10 @@ class Executor:
         environment: Mapping[str, str] = {},
         secrets: Mapping[str, str] = {},
         grace: float = 300.0,
-        patience: float = 600.0,
+        times: Times = Times(),
+        slot: str = "0",
+        take_over: bool = False,
+        become: bool = False,
         python: str | None = None,
         work: str | None = None,
     ) -> None:
@@ -70,8 +82,10 @@ class Executor:
 
         `platform` and `machine` are names for records and folders. `environment` and `secrets` are variables for all
         that runs; secrets are written down nowhere. `grace`: seconds between SIGINT and SIGKILL for a test whose time
-        is up. `patience`: seconds to reconnect before the machine counts as lost. `python`, `work`: the interpreter
-        and the work folder there, instead of those that the agent finds.
+        is up. `times`: how long to wait for what. `slot`: of a machine that takes several tests at a time, the one to
+        use; `take_over`: who has it is ended as on timeout, and not waited for. `become`: the agent and the tests run
+        as root, by `sudo -n`. `python`, `work`: the interpreter and the work folder there, instead of those that the
+        agent finds. Raises ValueError for what can be no name of a slot.
         """
         self._connection = connection
         self.suite = suite
@@ -80,7 +94,10 @@ class Executor:
         self._machine = machine
         self._variables = {**environment, **secrets}
         self._grace = grace
-        self._session = Session(connection, patience=patience, python=python, work=work)
+        self._become = become
+        settings = agent_settings(times, slot=slot, take_over=take_over)
+        launch = Launch(python=python, work=work, become=become, settings=settings)
+        self._session = Session(connection, launch, times)
         self._phases = Phases(
             self._session, suite.plan, self._variables, platform=platform, machine=machine
         )
@@ -108,7 +125,7 @@ class Executor:
         """Can this machine take another test?"""
         with self._lock:
             usable = bool(self._tree) and self._cancelled is None
-        return usable and self._session.lost is None
+        return usable and self._session.out_of_use is None
 
     @property
     def left(self) -> str | None:
@@ -124,8 +141,8 @@ class Executor:
     def start(self) -> None:
         """Connect, start the agent, bring the tree. What was begun is taken back where that fails.
 
-        Raises UnsupportedPhase before anything is done, AgentUnavailable, UploadFailed, MachineLost, ProvisionError,
-        and ExecutorError when cancelled.
+        Raises UnsupportedPhase before anything is done, AgentUnavailable, MachineBusy among them, UploadFailed,
+        MachineLost, ProvisionError, and ExecutorError when cancelled.
         """
         check_plan(self.suite.plan)
         self._warn_of_requirements()
@@ -164,10 +181,11 @@ class Executor:
         begun = time.monotonic()
         ending = infra("interrupted on the host")
         try:
-            ending = self._session.run(self._order(test, attempt), recorder.apply)
+            ending = self._session.run(self._job(test, attempt, recorder))
         finally:
             seconds = time.monotonic() - begun if ending.seconds is None else ending.seconds
             record = recorder.close(ending, started=started, seconds=seconds)
+            self._session.recorded()
         return RunOutcome(
             status=record["status"],
             note=record.get("note"),
@@ -175,6 +193,7 @@ class Executor:
             started=started,
             seconds=seconds,
             machine_lost=self._session.lost is not None,
+            machine_usable=self._session.out_of_use is None,
             record=record,
         )
 
@@ -197,6 +216,7 @@ class Executor:
             connecting, uploading = self._connecting, self._uploading
         self._session.cancel(note, 0.0 if at_once else _CANCEL_GRACE)
         if connecting:
+            self._session.give_up_start()
             self._connection.close()
         if uploading is not None:
             uploading.close()
@@ -225,7 +245,7 @@ class Executor:
                 self._connecting = False
 
     def _bring_tree(self, hello: Hello) -> None:
-        with self._connection.open(unpack_command(hello)) as channel:
+        with self._connection.open(unpack_command(hello, become=self._become)) as channel:
             with self._lock:
                 self._check_cancelled()
                 self._uploading = channel
@@ -252,7 +272,10 @@ class Executor:
 
     # Tests -----------------------------------------------------------------------------------------------
 
-    def _order(self, test: Test, attempt: int) -> Start:
+    def _job(self, test: Test, attempt: int, recorder: Recorder) -> Job:
+        return Job(partial(self._order, test, attempt, os.urandom(8).hex()), recorder)
+
+    def _order(self, test: Test, attempt: int, key: str, restarts: int) -> Start:
         strict = "" if test.framework == "beakerlib" else STRICT
         return Start(
             script=f"{strict}{test.test}\n",
@@ -264,10 +287,12 @@ class Executor:
                 self._variables,
                 self._tree,
                 iteration=f"{self._session.id}-{test.serial}.{attempt}",
+                restarts=restarts,
             ),
             limit=test.duration,
             grace=self._grace,
             test=test.name,
+            key=f"{key}-{restarts}",
             metadata=metadata_text(test),
             tty=test.tty,
         )
@@ -278,7 +303,7 @@ class Executor:
                 return self._cancelled
             if not self._tree:
                 return "the machine is not ready"
-        return self._session.lost
+        return self._session.out_of_use
 
     def _refuse(self, test: Test, sink: Sink, attempt: int, note: str) -> RunOutcome:
         record = unstarted_record(test, self._platform, "infra", note, attempt)
@@ -290,5 +315,6 @@ class Executor:
             started="",
             seconds=0.0,
             machine_lost=self._session.lost is not None,
+            machine_usable=self._session.out_of_use is None,
             record=record,
         )

@@ -1,13 +1,14 @@
 """The way to the agent of one session: one attachment after the other, over connections that may break.
 
 Guarantees: each frame that counts is handed to the listener once and in order as long as the agent lives, whatever is
-replayed; it is acknowledged at the latest 0.2 s or 256 KiB later; the connection shows a sign of life every 15 s, and
-45 s without a byte from the machine end it; a lost one is tried again within the patience.
+replayed; it is acknowledged at the latest 0.2 s or 256 KiB later, where somebody waits for that at once; the connection
+shows a sign of life every 15 s, and 45 s without a byte from the machine end it; a lost one is tried again within the
+patience, or until the moment at which the machine is expected back.
 
-Threads: the reader, a daemon thread from `start()` until the listener is told that it is over. It receives, calls the
-listener, reconnects, and owns every attribute that `_lock` does not guard: `_attachment`, `_settled`,
-`_acknowledged`, `_stopped`. Any thread may call `queue()`, `flush()`, `hurry()` and `stop()`. Nothing is waited for
-under `_lock`; the listener may hold a lock of its own when it calls `queue()`.
+Threads: the reader, a daemon thread from `read()` until the listener is told that it is over. It receives, calls the
+listener, reconnects, and owns every attribute that `_lock` does not guard: `_attachment`, `_applied`, `_settled`,
+`_acknowledged`, `_stopped`, `_reading`. Any thread may call `queue()`, `flush()`, `settle()`, `hurry()` and `stop()`.
+Nothing is waited for under `_lock`; the listener may hold a lock of its own when it calls `queue()`.
 """
 
 import logging
@@ -25,22 +26,24 @@ from atex_sut_agent.protocol import (
     Bye,
     GoingDown,
     Hello,
+    Restarting,
     Superseded,
+    Sync,
     encode_host_message,
 )
 
-from atex_executor.attachment import Attachment, attach
-from atex_executor.errors import AgentUnavailable, MachineLost, ProtocolBroken
+from atex_executor.attachment import Attachment, Launch, attach
+from atex_executor.errors import AgentUnavailable, MachineBusy, MachineLost, ProtocolBroken
 from atex_executor.patience import Patience
+from atex_executor.times import Times
 from atex_executor.verdict import human_duration
 
-SILENCE = 45.0  # seconds without a byte until a connection counts as lost; the agent does the same
-_BEAT = 15.0  # seconds between signs of life
 _ACKNOWLEDGE_AFTER = 0.2  # seconds
 _ACKNOWLEDGE_BYTES = 256 * 1024
 _USEFUL_AFTER = 10.0  # seconds after which an attachment counts as one that works
 _STOP_LIMIT = 5.0  # seconds for the reader to notice that it is to stop
 
+_WAITED_FOR = (Sync, Restarting)  # messages for whose acknowledgement somebody waits
 _NOT_COUNTED = (Hello, Alive, Superseded, GoingDown, Bye)  # messages without a number
 _ALIVE = encode_host_message(Alive())
 
@@ -50,40 +53,47 @@ _log = logging.getLogger(__name__)
 class Listener(Protocol):
     """Who is told what the agent says. The reader calls these, one at a time."""
 
+    def detached(self) -> None:
+        """The connection is lost."""
+
     def attached(self, attachment: Attachment, *, reborn: bool) -> None:
         """There is a new attachment, to another incarnation if `reborn`: queue on it what must go first, then call
         `Link.use()`. Raises MachineLost, ProvisionError or TimeoutError where it is no good.
         """
 
     def take(self, message: AgentMessage, tail: bytes) -> bool:
-        """Deal with a message; return whether it may be acknowledged. Raises MachineLost where nothing can follow."""
+        """Deal with a message; return whether it may be acknowledged, else `Link.settle()` says so some day.
+
+        Raises MachineLost where nothing can follow.
+        """
 
     def over(self, reason: str) -> None:
         """The machine is lost for good. The last call; what is queued now is still sent where that is possible."""
 
 
 class Link:
-    """Keeps `session` attached. `start()` first; `stop()` last, if it is `started`."""
+    """Keeps `session` attached. `start()` first, `read()` then, `stop()` last."""
 
     def __init__(
         self,
         connection: Connection,
         session: str,
         listener: Listener,
-        *,
-        patience: float,
-        python: str | None,
-        work: str | None,
+        launch: Launch,
+        times: Times,
     ) -> None:
         self.heard = time.monotonic()
         """When the machine was heard last. Any thread may read it."""
+        self.expected_by: float | None = None
+        """When an announced restart has to be over; the patience does not count meanwhile. Any thread may set it."""
         self._connection = connection
         self._session = session
         self._listener = listener
-        self._python = python
-        self._work = work
-        self._patience = Patience(patience)
+        self._launch = launch
+        self._times = times
+        self._patience = Patience(times.patience)
         self._lock = threading.Lock()
+        self._reading = False
         self._attachment: Attachment | None = None
         self._settled = 0  # the last frame that may be acknowledged
         self._acknowledged = 0
@@ -91,6 +101,7 @@ class Link:
         self._applied = 0  # the last frame that the listener took
         self._expected: int | None = None  # the next number on this attachment, once one came
         self._incarnation = ""
+        self._oldest_new = 0  # frames below it may have been acknowledged by another process
         self._hurry = threading.Event()
         self._reader = threading.Thread(
             target=self._read, name=f"atex-link {connection.name}", daemon=True
@@ -99,27 +110,29 @@ class Link:
     # What any thread does --------------------------------------------------------------------------------
 
     def start(self) -> Hello:
-        """Connect, attach, and return what the agent says of itself.
+        """Connect, attach, and return what the agent says of itself. Waits for a busy machine within the patience.
 
-        Raises AgentUnavailable, ProtocolBroken, and ProvisionError. Where the agent may be there nevertheless, the
-        reader goes on trying, so that it can be told to end.
+        Raises AgentUnavailable, MachineBusy among them, and CannotConnect, where there is no agent; ProtocolBroken and
+        another ProvisionError where there may be one nevertheless.
         """
-        try:
-            attachment = self._attach()
-        except (AgentUnavailable, CannotConnect):
-            raise
-        except BaseException:
-            self._reader.start()
-            raise
+        attachment = self._attach_when_free()
         self._incarnation = attachment.hello.incarnation
+        self._oldest_new = attachment.hello.frame
         self.use(attachment)
-        self._reader.start()
         return attachment.hello
 
-    @property
-    def started(self) -> bool:
-        """May there be an agent?"""
-        return self._reader.ident is not None
+    def read(self) -> None:
+        """Listen to the agent from now on; where there is no connection to it, try again. More than once is once."""
+        with self._lock:
+            if self._reading:
+                return
+            self._reading = True
+        self._reader.start()
+
+    def settle(self) -> None:
+        """All that the listener took may be acknowledged."""
+        with self._lock:
+            self._settled = self._applied
 
     def use(self, attachment: Attachment) -> None:
         """Send over this one from now on."""
@@ -136,25 +149,29 @@ class Link:
             self._attachment.queue(frame)
             return True
 
-    def flush(self) -> None:
-        """Send what is queued. A failure is the reader's to deal with."""
+    def flush(self, limit: float | None = None) -> None:
+        """Send what is queued, for `limit` seconds at most if it does not move at all. A failure is the reader's to
+        deal with.
+        """
         with self._lock:
             attachment = self._attachment
         if attachment is not None:
-            attachment.flush()
+            attachment.flush(self._times.silence if limit is None else limit)
 
     def hurry(self) -> None:
         """Where the connection is lost, try it again now."""
         self._hurry.set()
 
     def stop(self) -> None:
-        """Detach and end the reader. Takes a few seconds at most; total."""
+        """Detach, end the reader, and a `start()` that waits. Takes a few seconds at most; total."""
         with self._lock:
             self._stopped = True
-            attachment = self._attachment
+            attachment, reading = self._attachment, self._reading
         self._hurry.set()
         if attachment is not None:
             attachment.close()
+        if not reading:
+            return
         self._reader.join(_STOP_LIMIT)
         if self._reader.is_alive():
             self._connection.close()  # wakes it from connecting or from the handshake
@@ -164,6 +181,25 @@ class Link:
         if self._settled > self._acknowledged:
             self._acknowledged = self._settled
             attachment.queue(encode_host_message(Acknowledge(frame=self._settled)))
+
+    def _attach_when_free(self) -> Attachment:
+        begun = time.monotonic()
+        busy = Patience(self._times.patience)
+        while True:
+            try:
+                return self._attach()
+            except MachineBusy as error:
+                if not busy.counting:
+                    limit = human_duration(busy.seconds)
+                    _log.warning("%s; waiting for it up to %s", error, limit)
+                busy.lost(begun)
+                delay = busy.next_try(time.monotonic(), begun + busy.seconds)
+                if delay is None:
+                    raise
+                self._hurry.wait(delay)
+                with self._lock:
+                    if self._stopped:
+                        raise AgentUnavailable(f"{error}; nobody waits for it any more") from error
 
     # What the reader does --------------------------------------------------------------------------------
 
@@ -179,7 +215,7 @@ class Link:
             _log.exception("%s: the reader broke", self._connection.name)
         finally:
             self._listener.over(reason)
-            self.flush()
+            self.flush(self._times.farewell)
             self._detach()
 
     def _stay_attached(self) -> NoReturn:
@@ -193,6 +229,7 @@ class Link:
                     reason = str(error)
             _log.info("%s: %s", self._connection.name, reason)
             self._detach()
+            self._listener.detached()
             attachment = self._reattach(reason)
 
     def _detach(self) -> None:
@@ -207,20 +244,21 @@ class Link:
             self._connection,
             agent_archive(),
             self._session,
-            python=self._python,
-            work=self._work,
+            self._launch,
+            self._times.handshake,
         )
 
     def _reattach(self, reason: str) -> Attachment:
         """Connect and attach again. Raises MachineLost when that is not worth another try."""
         self._patience.lost(time.monotonic())
         while True:
-            delay = self._patience.next_try(time.monotonic())
+            now = time.monotonic()
+            delay = self._patience.next_try(now, self.expected_by)
             if delay is None:
-                limit = human_duration(self._patience.seconds)
-                raise MachineLost(
-                    f"{self._connection.name} could not be reached again for {limit}: {reason}"
-                )
+                name, limit = self._connection.name, human_duration(self._patience.seconds)
+                if self.expected_by is not None:
+                    raise MachineLost(f"{name} did not come back from a restart: {reason}")
+                raise MachineLost(f"{name} could not be reached again for {limit}: {reason}")
             self._hurry.wait(delay)
             self._check_stopped()
             self._hurry.clear()
@@ -238,41 +276,44 @@ class Link:
         self._incarnation = attachment.hello.incarnation
         self._expected = None
         if reborn:
-            self._applied = 0
+            self._oldest_new = 0
             with self._lock:
-                self._settled = 0
+                self._applied = self._settled = 0
         try:
             self._listener.attached(attachment, reborn=reborn)
         except (ProvisionError, TimeoutError):
             attachment.close()
             raise
-        attachment.flush()
+        attachment.flush(self._times.silence)
         return attachment
 
     def _serve(self, attachment: Attachment) -> NoReturn:
         """Receive until the connection is lost. Raises ConnectionLost then, and what the listener raises."""
         self._check_stopped()
+        silence = self._times.silence
         begun = self.heard = time.monotonic()
-        beat = begun + _BEAT
+        beat = begun + self._times.beat
         acknowledge = inf  # when what is settled has to be acknowledged
         acknowledged_bytes = 0
         while True:
             now = time.monotonic()
-            if now >= self.heard + SILENCE:
-                raise ConnectionLost(f"nothing came from the machine for {SILENCE:g} seconds")
+            if now >= self.heard + silence:
+                raise ConnectionLost(f"nothing came from the machine for {silence:g} seconds")
             if now >= beat:
                 attachment.queue(_ALIVE)
-                beat = now + _BEAT
+                beat = now + self._times.beat
             if now >= acknowledge or attachment.received - acknowledged_bytes >= _ACKNOWLEDGE_BYTES:
                 with self._lock:
                     self._queue_acknowledgement(attachment)
                 acknowledge = inf
                 acknowledged_bytes = attachment.received
-            attachment.flush()
+            attachment.flush(silence)
             try:
-                wake = min(beat, self.heard + SILENCE, acknowledge)
+                wake = min(beat, self.heard + silence, acknowledge)
                 for number, message, tail in attachment.receive(max(0.0, wake - time.monotonic())):
                     self._take(number, message, tail)
+                    if isinstance(message, _WAITED_FOR):
+                        acknowledge = 0.0
             except TimeoutError:
                 continue
             self.heard = time.monotonic()
@@ -293,14 +334,15 @@ class Link:
             self._listener.take(message, tail)
             return
         # The replay after an attach may begin with what was applied, but it leaves nothing out.
-        expected = self._expected or min(number, self._applied + 1)
+        expected = self._expected or min(number, max(self._applied + 1, self._oldest_new))
         if number != expected:
             raise ProtocolBroken(f"frame {number} came where {expected} should")
         self._expected = number + 1
         if number > self._applied:
             settled = self._listener.take(message, tail)
-            self._applied = number
             self._patience.progress()
-            if settled:
-                with self._lock:
+            self._oldest_new = 0
+            with self._lock:
+                self._applied = number
+                if settled:
                     self._settled = number

@@ -9,7 +9,7 @@ _LARGEST = MAX_HEAD  # bytes of a frame, header and all: no agent takes a larger
 
 
 class Order:
-    """One order (Start, Cancel, End) and its frame."""
+    """One order (Lengths, Start, Cancel, HangUp, End) and its frame."""
 
     def __init__(self, number: int, message: HostMessage) -> None:
         self.number = number
@@ -27,19 +27,22 @@ class Orders:
         """The number of the last one."""
         self._kept: list[Order] = []  # oldest first
 
-    def add(self, message: HostMessage) -> Order:
-        """Number an order and keep it. Raises ValueError where no agent would understand it; the message says why."""
+    def add(self, *messages: HostMessage) -> list[Order]:
+        """Number orders and keep them. Raises ValueError where no agent would understand one; then none is kept."""
         try:
-            order = Order(self.last + 1, message)
+            orders = [
+                Order(number, message) for number, message in enumerate(messages, self.last + 1)
+            ]
         except UnicodeEncodeError as error:
             raise ValueError(f"not everything in it is UTF-8: {error}") from error
-        if len(order.frame) > _LARGEST:
+        largest = max(len(order.frame) for order in orders)
+        if largest > _LARGEST:
             raise ValueError(
-                f"its script and environment have {len(order.frame)} bytes, {_LARGEST} are allowed"
+                f"its script and environment have {largest} bytes, {_LARGEST} are allowed"
             )
-        self.last = order.number
-        self._kept.append(order)
-        return order
+        self.last = orders[-1].number
+        self._kept += orders
+        return orders
 
     @property
     def are_ending(self) -> bool:
@@ -49,10 +52,6 @@ class Orders:
     def unknown_to(self, number: int) -> list[Order]:
         """Return those that an agent lacks which knows all up to `number`."""
         return [order for order in self._kept if order.number > number]
-
-    def take_back(self, order: Order) -> None:
-        """Forget one that was never sent."""
-        self._kept.remove(order)
 
     def forget_run(self) -> None:
         """The run is over: of its orders none matters any more."""

@@ -2,7 +2,15 @@
 
 import logging
 
-from atex_sut_agent.protocol import AgentMessage, Dropped, FileChunk, Noted, Output, Results
+from atex_sut_agent.protocol import (
+    Again,
+    AgentMessage,
+    Clock,
+    FileChunk,
+    Lengths,
+    Output,
+    Results,
+)
 
 from atex_executor.errors import ProtocolBroken
 from atex_executor.sink import Sink
@@ -22,11 +30,13 @@ class OutputFile:
         self._sink = sink
         self._begin = 0  # where the output of the present script begins
         self._length = 0  # of all
+        self._results = 0  # of the present script
         self._warned = False
 
     def next_script(self) -> None:
         """Another script begins; its offsets count from here."""
         self._begin = self._length
+        self._results = 0
         self._sink.output(self.path, self._length, b"")
 
     def apply(self, message: AgentMessage, tail: bytes) -> None:
@@ -39,10 +49,16 @@ class OutputFile:
                     )
                 self._sink.output(self.path, self._length, tail)
                 self._length += len(tail)
-            case Results() | FileChunk():
+            case Results():
+                self._results = message.first - 1 + tail.count(b"\n")
                 self._warn_of_results()
-            case Dropped() | Noted():
-                pass
+            case FileChunk():
+                self._warn_of_results()
+
+    def again(self, clock: Clock, *, incarnation: str) -> tuple[tuple[Lengths, ...], Again]:
+        """Say where the present script goes on that starts again after a restart."""
+        output = self._length - self._begin
+        return (), Again(clock=clock, results=self._results, output=output)
 
     def _warn_of_results(self) -> None:
         if not self._warned:

@@ -2,6 +2,7 @@
 
 _FIRST_DELAY = 1.0  # seconds
 _LONGEST_DELAY = 30.0  # seconds
+_LONGEST_DELAY_IF_EXPECTED = 5.0  # seconds, for who is sure to come
 
 
 class Patience:
@@ -16,6 +17,11 @@ class Patience:
         self._lost_at: float | None = None
         self._delay = 0.0
 
+    @property
+    def counting(self) -> bool:
+        """Is the connection gone?"""
+        return self._lost_at is not None
+
     def lost(self, now: float) -> None:
         """The connection is gone."""
         if self._lost_at is None:
@@ -26,13 +32,18 @@ class Patience:
         """The connection is there, and something came over it."""
         self._lost_at = None
 
-    def next_try(self, now: float) -> float | None:
-        """Return after how many seconds to try again, None if that is not worth it any more."""
+    def next_try(self, now: float, expected_by: float | None = None) -> float | None:
+        """Return after how many seconds to try again, None if that is not worth it any more.
+
+        Who is `expected_by` some moment, sooner or later than the patience ends, is tried until then, and more often.
+        """
         if self._lost_at is None:
             return 0.0
-        delay = self._delay
-        self._delay = min(max(_FIRST_DELAY, delay * 2), _LONGEST_DELAY)
-        left = self._lost_at + self.seconds - now
-        if left <= 0:
+        longest, until = _LONGEST_DELAY, self._lost_at + self.seconds
+        if expected_by is not None:
+            longest, until = _LONGEST_DELAY_IF_EXPECTED, expected_by
+        delay = min(self._delay, longest)
+        self._delay = min(max(_FIRST_DELAY, delay * 2), longest)
+        if now >= until:
             return None
-        return min(delay, left)
+        return min(delay, until - now)

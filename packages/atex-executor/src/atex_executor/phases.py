@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import partial
 
 from atex_fmf import Phase, Plan
 from atex_sut_agent.protocol import Start
@@ -11,6 +12,7 @@ from atex_executor.environment import environment_of_phase
 from atex_executor.errors import MachineLost, PhaseFailed, UnsupportedPhase
 from atex_executor.layout import phase_file
 from atex_executor.output_file import OutputFile
+from atex_executor.running import Job
 from atex_executor.session import Session
 from atex_executor.sink import Sink
 from atex_executor.verdict import judge
@@ -63,14 +65,19 @@ class Phases:
             if limit <= 0:
                 raise PhaseFailed(f"{self._machine}: no time is left for {what}")
             output.next_script()
-            start = Start(
-                script=f"{STRICT}{script}\n",
-                folder=tree,
-                environment=environment_of_phase(self._plan, self._variables, tree),
-                limit=limit,
-                grace=_GRACE,
-            )
-            self._check(self._session.run(start, output.apply), what, output.path)
+            order = partial(self._order, f"{STRICT}{script}\n", tree, limit)
+            ending = self._session.run(Job(order, output))
+            self._session.recorded()
+            self._check(ending, what, output.path)
+
+    def _order(self, script: str, tree: str, limit: float, restarts: int) -> Start:
+        return Start(
+            script=script,
+            folder=tree,
+            environment=environment_of_phase(self._plan, self._variables, tree, restarts=restarts),
+            limit=limit,
+            grace=_GRACE,
+        )
 
     def _check(self, ending: Ending, what: str, path: str) -> None:
         lost = self._session.lost

@@ -15,7 +15,17 @@ from typing import Any
 
 import msgspec
 from atex_fmf import Test
-from atex_sut_agent.protocol import AgentMessage, Dropped, FileChunk, Noted, Output, Results
+from atex_sut_agent.protocol import (
+    Again,
+    AgentMessage,
+    Clock,
+    Dropped,
+    FileChunk,
+    Lengths,
+    Noted,
+    Output,
+    Results,
+)
 from atex_sut_agent.sut.names import subtest_name
 
 from atex_executor import layout
@@ -77,6 +87,10 @@ class Recorder:
                 self._remark(message.note)
             case Noted():
                 self._remark(message.note)
+
+    def again(self, clock: Clock, *, incarnation: str) -> tuple[list[Lengths], Again]:
+        """The test starts again after a restart; return where it goes on."""
+        return [], Again(clock=clock, results=self._results, output=self._output_length)
 
     def close(self, ending: Ending, *, started: str, seconds: float) -> dict[str, Any]:
         """Write the final record and return it: the run began at `started`, ended so, and took `seconds`.

@@ -3,145 +3,131 @@
 Guarantees:
 
 - `run()` comes back with an ending whatever happens to the machine, and from then on nothing is applied for that run.
-- Each order takes effect once at most: it is sent again only to the incarnation that it was meant for.
-- Every wait ends: with the agent's answer, with the loss of the machine (link.py says when), or a few seconds after
-  `cancel()` and `close()`.
+- Each order takes effect once at most: it is sent again only to the incarnation that it was meant for. A run starts
+  again only where it announced a restart.
+- The end of a run is acknowledged only after `recorded()`: until then another process would find it there.
+- Every wait ends: with the agent's answer, with the loss of the machine (link.py says when), with a decision about an
+  announced restart (restart.py), or a few seconds after `cancel()` and `close()`.
 
-Threads: any thread may call the public methods, `run()` one at a time; the link's reader calls the listener's
-(`attached`, `take`, `over`). `_changed` is the only lock here and guards every attribute that changes. It is held
-neither while something is applied nor while it is sent: frames are queued under it, so that orders leave in the order
-of their numbers, and flushed outside.
+Threads: any thread may call the public methods, `run()` and `resume()` one at a time; the link's reader calls the
+`Reception`. state.py says what is guarded by which lock. What time decides is decided and done by the thread that waits
+for the run.
 """
 
 import logging
 import os
-import shlex
-import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from math import inf
 
-from atex_provision import Connection
-from atex_sut_agent.protocol import (
-    AgentMessage,
-    Alive,
-    Bye,
-    Cancel,
-    Dropped,
-    End,
-    Exited,
-    Failed,
-    FileChunk,
-    GoingDown,
-    Hello,
-    HostMessage,
-    Noted,
-    Output,
-    Results,
-    Start,
-    Started,
-    Superseded,
-)
+from atex_provision import CannotConnect, Connection
+from atex_sut_agent.protocol import Cancel, Clock, HangUp, Hello
 
-from atex_executor.attachment import Attachment
-from atex_executor.ending import GONE_DOWN, Ending, death_note, infra, told_ending
-from atex_executor.errors import MachineLost, ProtocolBroken, SinkError
-from atex_executor.link import SILENCE, Link
-from atex_executor.orders import Order, Orders
+from atex_executor.attachment import Launch
+from atex_executor.ending import Ending, death_note, infra
+from atex_executor.errors import AgentUnavailable, SessionGone, SinkError
+from atex_executor.link import Link
+from atex_executor.reception import Reception
+from atex_executor.restart import Agent, EndWhatIsLeft, Over, StartAgain, Wait
+from atex_executor.running import Begun, Job, Run
+from atex_executor.state import State
+from atex_executor.times import Times
 
-_LINGER = 3600.0  # seconds that an agent waits for its host before it ends the test (spec/AGENT.md)
-_CANCEL_LIMIT = 10.0  # seconds for the agent to confirm a cancelled run, on top of the grace
-_END_LIMIT = 15.0  # seconds for the agent's farewell
-_TREE_CHECK_LIMIT = 30.0  # seconds
-
-Apply = Callable[[AgentMessage, bytes], None]
-"""Writes down what a message of the run says. Raises ProtocolBroken and SinkError."""
-
-RunMessage = Started | Output | FileChunk | Results | Dropped | Noted
+_LONGEST_WAIT = 3600.0  # seconds; then one looks again
 
 _log = logging.getLogger(__name__)
 
-
-class _Run:
-    """What goes on now."""
-
-    def __init__(self, start: Order, apply: Apply, grace: float) -> None:
-        self.start = start
-        self.apply = apply
-        self.grace = grace  # seconds
-        self.ending: Ending | None = None
-        self.applying = False  # the reader is writing something down at this moment
-        self.sink_error: str | None = None  # from then on nothing is written down
-        self.cancel_note: str | None = None
-        self.deadline: float | None = None  # for the agent to confirm the cancel
+Step = Callable[[], None]
+"""Something to be done for a run, without the lock."""
 
 
 class Session:
-    """One lease of one machine by this process. `start()` first, `close()` last."""
+    """One lease of one machine. `start()` first, `close()` last.
+
+    `session` names one that another process left; without it a new one begins.
+    """
 
     def __init__(
-        self,
-        connection: Connection,
-        *,
-        patience: float,
-        python: str | None = None,
-        work: str | None = None,
+        self, connection: Connection, launch: Launch, times: Times, *, session: str | None = None
     ) -> None:
-        self.id = os.urandom(16).hex()
+        self.id = session or os.urandom(16).hex()
         """By this name the agent can be attached to."""
-        self._connection = connection
-        self._link = Link(connection, self.id, self, patience=patience, python=python, work=work)
-        self._changed = threading.Condition()
-        self._hello: Hello | None = None
-        self._orders = Orders()
-        self._run: _Run | None = None
-        self._cancelled: str | None = None  # why no run is started now
-        self._lost: str | None = None  # why none can be started any more
-        self._going_down = False  # the machine said so on this attachment
-        self._released = False  # nothing of ours is left there
-        self._over = False  # the link has ended
+        self._adopted = session is not None
+        self._times = times
+        self._state = State(connection.name, times)
+        self._reception = Reception(self._state, connection, become=launch.become)
+        self._link = Link(connection, self.id, self._reception, launch, times)
+        self._state.link = self._link
+        self._changed = self._state.changed
+        self._cancelled: str | None = None  # why no run is started now; guarded by `_changed`, too
+        self._begun = False  # there may be an agent; the same
 
     # What its user does ----------------------------------------------------------------------------------
 
     def start(self) -> Hello:
         """Connect and attach; return what the agent says of itself.
 
-        Raises AgentUnavailable, ProtocolBroken, and ProvisionError.
+        Raises AgentUnavailable, MachineBusy among them, ProtocolBroken, ProvisionError, TimeoutError, and SessionGone.
         """
-        hello = self._link.start()
-        with self._changed:
-            self._hello = self._hello or hello  # the reader may have a newer one already
+        try:
+            hello = self._link.start()
+        except (AgentUnavailable, CannotConnect):
+            raise
+        except BaseException:
+            if not self._adopted:
+                self._begin(None)  # so that it can be told to end
+            raise
+        self._begin(hello)
+        if self._adopted and not self._reception.has_tree(hello):
+            raise SessionGone(f"{self._state.machine}: there is no session {self.id} any more")
         return hello
+
+    def give_up_start(self) -> None:
+        """End a `start()` that waits for a busy machine."""
+        self._link.stop()
 
     @property
     def lost(self) -> str | None:
-        """Why this machine can take no further run; None where it can."""
+        """Why nothing can run on this machine any more; None where it can."""
         with self._changed:
-            return self._lost
+            return self._state.lost
 
-    def run(self, start: Start, apply: Apply) -> Ending:
-        """Run `start` to its end. Another thread calls `apply` with what the run says, and not after this returns."""
+    @property
+    def out_of_use(self) -> str | None:
+        """Why no further test may run there: it is lost, or a test said so (`abort`)."""
         with self._changed:
-            if self._lost is not None:
-                return infra(self._lost)
-            if self._cancelled is not None:
-                return Ending(ended_by="cancel", note=self._cancelled)
-            try:
-                run = self._run = _Run(self._order(start), apply, start.grace)
-            except ValueError as error:
-                return infra(f"it could not be started: {error}")
-        try:
-            self._link.flush()
-            return self._wait(run)
-        finally:
-            self._settle(run)
+            return self._state.lost or self._state.aborted
+
+    @property
+    def incarnation(self) -> str:
+        """The present agent's; "" before there is one."""
+        with self._changed:
+            return self._state.hello.incarnation if self._state.hello else ""
+
+    def run(self, job: Job) -> Ending:
+        """Run `job` to its end. Another thread calls what its account has, and not after this returns."""
+        return self._see_through(Run(job, self._times), start=True)
+
+    def resume(self, job: Job, begun: Begun) -> Ending:
+        """Go on with what another process began; else like `run()`."""
+        run = Run(job, self._times, restarts=begun.restarts)
+        with self._changed:
+            start = self._take_over(run, begun)
+        return self._see_through(run, start=start)
+
+    def recorded(self) -> None:
+        """How the run ended is written down: the agent may forget it."""
+        self._link.settle()
 
     def cancel(self, note: str, grace: float) -> None:
-        """End what runs (SIGINT, SIGKILL after `grace` seconds), start nothing until `allow()`. Waits for nothing."""
+        """End what runs (SIGINT, SIGKILL after `grace` seconds), start nothing until `allow()`."""
         with self._changed:
             self._cancelled = self._cancelled or note
-            if self._run is not None and self._run.ending is None:
-                self._cancel_run(self._run, note, grace)
-        self._link.flush()
+            run = self._state.run
+            if run is not None and run.ending is None:
+                self._state.cancel_run(run, note, grace)
+        self._link.flush(self._times.confirm)
 
     def allow(self) -> None:
         """Runs may be started again after `cancel()`."""
@@ -151,201 +137,161 @@ class Session:
     def close(self) -> str | None:
         """End the agent and all that it runs. Return None, or in words what may be left on the machine.
 
-        Takes at most 15 seconds for the agent's answer and a few to end the link. Any thread; again, too.
+        Takes the time of two farewells at most, and a few seconds to end the link. Any thread; again, too.
         """
-        if not self._link.started:
-            return None
+        state = self._state
         with self._changed:
-            self._lost = self._lost or "the session is closed"
-            self._order_end()
+            if not self._begun:
+                return None
+            state.lost = state.lost or "the session is closed"
+            state.order_end()
+        self._link.read()
         self._link.hurry()
-        self._link.flush()
+        self._link.flush(self._times.farewell)
         with self._changed:
-            self._changed.wait_for(lambda: self._over, _END_LIMIT)
+            self._changed.wait_for(lambda: state.over, self._times.farewell)
         self._link.stop()
         with self._changed:
-            if self._released:
+            if state.released:
                 return None
-            return f"{self._connection.name}: the agent did not confirm its end; {self._may_run_until()}"
+            return f"{state.machine}: the agent did not confirm its end; {state.may_run_until()}"
 
-    # Waiting for a run -----------------------------------------------------------------------------------
+    # Beginning -------------------------------------------------------------------------------------------
 
-    def _wait(self, run: _Run) -> Ending:
+    def _begin(self, hello: Hello | None) -> None:
+        """There is an agent, or may be one. What an adopted one has to say is heard when somebody wants to know it."""
         with self._changed:
-            while run.ending is None:
-                left = None if run.deadline is None else run.deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    self._lost = "the agent did not confirm that a cancelled run ended"
-                    note = f"{run.cancel_note}; {self._lost}, {self._may_run_until()}"
-                    run.ending = infra(note)
-                    break
-                self._changed.wait(left)
-            return run.ending
+            self._begun = True
+            if hello is not None:
+                self._state.attached = True
+                self._state.hello = hello
+                self._state.orders.last = hello.order
+                self._state.foreign = hello.run
+        if not self._adopted:
+            self._link.read()
 
-    def _settle(self, run: _Run) -> None:
+    def _take_over(self, run: Run, begun: Begun) -> bool:
+        """Find out what became of what another process began; return whether it is still to be started."""
+        state = self._state
+        hello = state.hello
+        if hello is None:
+            run.ending = infra("the machine is not ready")
+            return False
+        now = time.monotonic()
+        goes_on = False
+        if hello.run is not None and hello.key == begun.key:
+            goes_on = True
+            run.number = hello.run
+            state.foreign = None
+            run.attached(hello, now)
+        if begun.announced is not None:
+            at = now - (time.time() - begun.announced_at)
+            state.announce(run, begun.announced, Agent(begun.incarnation), at)
+            run.come_back(hello, now, runs=goes_on)
+        elif not goes_on and hello.incarnation != begun.incarnation:
+            run.ending = infra(death_note(None, hello))
+        elif not goes_on and begun.restarts:
+            run.ending = infra("atex was killed while it started the test again")
+        return not goes_on and run.ending is None and run.restart is None
+
+    def _dismiss_foreign(self) -> None:
+        """End a run that another process began and nobody goes on with."""
+        state = self._state
+        with self._changed:
+            if state.foreign is None:
+                return
+            state.order(Cancel(run=state.foreign, grace=0.0))
+        self._link.flush()
+        with self._changed:
+            if not self._changed.wait_for(state.is_free, self._times.confirm):
+                state.lost = "the agent did not confirm that an earlier run ended"
+
+    # Seeing a run through --------------------------------------------------------------------------------
+
+    def _see_through(self, run: Run, *, start: bool) -> Ending:
+        """Wait for its end, and do for it what is to be done meanwhile; first of all start it, if it is to be."""
+        state = self._state
+        if start:
+            self._link.read()
+            self._dismiss_foreign()
+        with self._changed:
+            if state.lost is not None:
+                return infra(state.lost)
+            if self._cancelled is not None:
+                return Ending(ended_by="cancel", note=self._cancelled)
+            state.run = run
+            if start:
+                state.order_start(run, [])
+        try:
+            self._link.read()  # what an adopted agent has to tell of the run
+            self._link.flush()
+            while True:
+                with self._changed:
+                    step = self._await_step(run)
+                    if run.ending is not None:
+                        return run.ending
+                step()
+        finally:
+            self._settle(run)
+
+    def _await_step(self, run: Run) -> Step:
+        """Return when the run has ended, or something is to be done for it."""
+        while run.ending is None:
+            now = time.monotonic()
+            step, wake = self._next_step(run, now)
+            if step is not None:
+                return step
+            if run.ending is None:
+                self._changed.wait(min(wake - now, _LONGEST_WAIT))
+        return lambda: None
+
+    def _next_step(self, run: Run, now: float) -> tuple[Step | None, float]:
+        """Return what is to be done now, or else when to look again. May end the run."""
+        state = self._state
+        if now >= run.confirm_by:
+            state.lost = "the agent did not confirm that a cancelled run ended"
+            run.ending = infra(f"{run.cancel_note}; {state.lost}, {state.may_run_until()}")
+        elif state.attached and now >= run.due:
+            state.lost = "the agent does not end a run whose time and grace have passed"
+            run.ending = infra(f"{state.lost}; {state.may_run_until()}")
+        if run.ending is None and run.restart is not None:
+            match run.restart.next(now):
+                case Wait(until):
+                    return None, min(until, run.confirm_by, run.due if state.attached else inf)
+                case EndWhatIsLeft():
+                    state.order(HangUp(run=run.number))
+                    return self._link.flush, now
+                case StartAgain(clock):
+                    return partial(self._start_again, run, clock), now
+                case Over() as over:
+                    state.end_restart(run, over)
+        return None, min(run.confirm_by, run.due if state.attached else inf)
+
+    def _start_again(self, run: Run, clock: Clock) -> None:
+        """The machine is back."""
+        _log.info("%s: back from an announced restart", self._state.machine)
+        try:
+            lengths, again = run.job.account.again(clock, incarnation=self.incarnation)
+        except SinkError as error:
+            with self._changed:
+                run.ending = run.ending or infra(str(error))
+            return
+        with self._changed:
+            if run.ending is None:
+                self._link.expected_by = None
+                run.restart = None
+                run.restarts += 1
+                self._state.order_start(run, list(lengths), again)
+        self._link.flush()
+
+    def _settle(self, run: Run) -> None:
         """See to it that nothing more happens for `run`."""
+        state = self._state
         with self._changed:
             if run.ending is None:  # an exception of ours, Ctrl-C for instance, came between
                 run.ending = infra("interrupted on the host")
-                self._lost = self._lost or "a test was left alone there"
-            self._run = None
-            self._orders.forget_run()
+                state.lost = state.lost or "a test was left alone there"
+            state.run = None
+            self._link.expected_by = None
+            state.orders.forget_run()
             self._changed.wait_for(lambda: not run.applying)  # a write(2), nothing else
-
-    # Orders; `_changed` is held --------------------------------------------------------------------------
-
-    def _order(self, message: HostMessage) -> Order:
-        order = self._orders.add(message)
-        order.sent = self._link.queue(order.frame)
-        return order
-
-    def _order_end(self) -> None:
-        if not self._orders.are_ending:
-            self._order(End())
-
-    def _cancel_run(self, run: _Run, note: str, grace: float) -> None:
-        run.cancel_note = run.cancel_note or note
-        if run.start.sent:
-            self._order(Cancel(run=run.start.number, grace=grace))
-            deadline = time.monotonic() + grace + _CANCEL_LIMIT
-            run.deadline = min(deadline, run.deadline or deadline)
-        else:
-            self._orders.take_back(run.start)
-            run.ending = Ending(ended_by="cancel", note=note)
-        self._changed.notify_all()
-
-    def _may_run_until(self) -> str:
-        grace = self._run.grace if self._run else 0.0
-        left = self._link.heard + SILENCE + _LINGER + grace - time.monotonic()
-        until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(time.time() + left))
-        return f"what it runs may go on until {until}"
-
-    # What the link's reader tells ------------------------------------------------------------------------
-
-    def attached(self, attachment: Attachment, *, reborn: bool) -> None:
-        """See Listener."""
-        usable = not reborn or self._is_ending() or self._has_tree(attachment.hello)
-        with self._changed:
-            if reborn:
-                self._bury(attachment.hello)
-            self._hello = attachment.hello
-            self._going_down = False
-            for order in self._orders.unknown_to(attachment.hello.order):
-                order.sent = True
-                attachment.queue(order.frame)
-            self._link.use(attachment)
-        if not usable:
-            raise MachineLost(
-                f"{self._connection.name}: its work folder {attachment.hello.folder} is gone"
-            )
-
-    def take(self, message: AgentMessage, tail: bytes) -> bool:
-        """See Listener."""
-        match message:
-            case Alive():
-                return True
-            case Exited() | Failed():
-                self._take_end(message)
-                return True
-            case Hello():
-                raise ProtocolBroken("the agent said hello twice")
-            case GoingDown():
-                with self._changed:
-                    self._going_down = True
-                return True
-            case Bye() | Superseded():
-                with self._changed:
-                    self._released = True
-                if isinstance(message, Bye):
-                    raise MachineLost(f"the agent ended the session: {message.reason:.500}")
-                raise MachineLost("another process has taken over the session")
-            case _:
-                return self._apply(message, tail)
-
-    def over(self, reason: str) -> None:
-        """See Listener."""
-        with self._changed:
-            self._over = True
-            self._lost = self._lost or reason
-            if not self._released:
-                self._order_end()
-                reason = f"{reason}; {self._may_run_until()}"
-            if self._run is not None and self._run.ending is None:
-                self._run.ending = infra(reason)
-            self._changed.notify_all()
-
-    def _apply(self, message: RunMessage, tail: bytes) -> bool:
-        with self._changed:
-            run = self._find(message.run)
-            if run is None:
-                return True
-            if run.sink_error is not None:
-                return False
-            run.applying = True
-        sink_error = None
-        try:
-            run.apply(message, tail)
-        except SinkError as error:
-            sink_error = str(error)
-            _log.error("%s: the run is cancelled: %s", self._connection.name, error)
-        finally:
-            with self._changed:
-                run.applying = False
-                if run.ending is not None:
-                    self._changed.notify_all()  # somebody may be waiting to be left alone
-                elif sink_error is not None:
-                    run.sink_error = sink_error
-                    self._cancel_run(run, sink_error, grace=5.0)
-        return sink_error is None
-
-    def _find(self, number: int) -> _Run | None:
-        """Return the run with this number; None for one that was given up."""
-        run = self._run
-        if run is not None and run.start.number == number and run.ending is None:
-            return run
-        if self._lost is None or number > self._orders.last:
-            raise ProtocolBroken(f"a message came for run {number}, which does not go on")
-        return None
-
-    def _take_end(self, message: Exited | Failed) -> None:
-        with self._changed:
-            run = self._find(message.run)
-            if run is None:
-                return
-            run.ending = told_ending(message, run.cancel_note)
-            if run.sink_error is not None:
-                run.ending = infra(run.sink_error)
-            elif self._going_down:
-                run.ending = infra(GONE_DOWN)
-            if isinstance(message, Exited) and message.left_behind:
-                self._lost = f"{message.left_behind} processes of a test can not be killed"
-            self._changed.notify_all()
-
-    # Another incarnation ---------------------------------------------------------------------------------
-
-    def _is_ending(self) -> bool:
-        with self._changed:
-            return self._orders.are_ending
-
-    def _has_tree(self, hello: Hello) -> bool:
-        """Is what the tests run in still there? A reboot may have cleaned up."""
-        command = f"test -d {shlex.quote(tree_folder(hello))}"
-        return self._connection.run(command, timeout=_TREE_CHECK_LIMIT).exit_code == 0
-
-    def _bury(self, hello: Hello) -> None:
-        """A new agent answers: what was sent to the old one is over, what was not is still to come."""
-        away = time.monotonic() - self._link.heard
-        note = death_note(self._hello or hello, hello, away=away)
-        if self._going_down:
-            note = GONE_DOWN
-        _log.warning("%s: %s", self._connection.name, note)
-        run = self._run
-        if run is not None and run.start.sent and run.ending is None:
-            run.ending = infra(note)
-            self._changed.notify_all()
-        self._orders.forget_sent()
-
-
-def tree_folder(hello: Hello) -> str:
-    """Return the folder, on the machine, of the session's tree."""
-    return f"{hello.folder}/tree"

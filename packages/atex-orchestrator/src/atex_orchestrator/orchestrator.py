@@ -10,7 +10,7 @@ import atex_executor
 import atex_fmf
 import atex_provision
 import atex_sut_agent
-from atex_executor import SinkError, UnsupportedPhase, check_plan
+from atex_executor import SinkError, Times, UnsupportedPhase, check_plan
 from atex_fmf import Suite
 from atex_provision import Provisioner
 
@@ -42,23 +42,28 @@ class Orchestrator:
         environment: Mapping[str, str] = _NOTHING,
         secrets: Mapping[str, str] = _NOTHING,
         grace: float = 300.0,
-        patience: float = 600.0,
+        times: Times = Times(),
+        take_over: bool = False,
+        become: bool = False,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         """Prepare a run with results in `folder`, which does not exist yet or is empty.
 
         `environment` and `secrets` are variables for all tests and phases, above those of the metadata; secrets are
         handed to the machines and written nowhere. `grace`: seconds that a test which reached its limit has
-        between SIGINT and SIGKILL. `patience`: seconds that a machine which can not be reached any more is tried
-        again before it counts as lost. `on_event` is called in run()'s thread with each event; what it raises stops
-        the run.
+        between SIGINT and SIGKILL. `times`: how long to wait for what, a machine that can not be reached any more for
+        instance. `take_over`: a machine that somebody else uses is not waited for, his session is ended as on timeout.
+        `become`: everything on the machines runs as root, by `sudo -n`. `on_event` is called in run()'s thread with
+        each event; what it raises stops the run.
         """
         self._folder = folder
         self._settings = Settings(
             environment=dict(environment),
             secrets=dict(secrets),
             grace=grace,
-            patience=patience,
+            times=times,
+            take_over=take_over,
+            become=become,
         )
         self._on_event = on_event
         self._platforms: dict[str, PlatformInfo] = {}

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 
 import msgspec
-from atex_executor import Executor, ExecutorError, MachineLost, Sink, SinkError
+from atex_executor import Executor, ExecutorError, MachineLost, Sink, SinkError, Times
 from atex_fmf import Suite, Test
 from atex_provision import Machine, Provisioner, ProvisionError
 
@@ -43,7 +43,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     environment: Mapping[str, str]
     secrets: Mapping[str, str]
     grace: float  # seconds
-    patience: float  # seconds
+    times: Times
+    take_over: bool
+    become: bool
 
 
 class _Order(msgspec.Struct, frozen=True):
@@ -89,6 +91,7 @@ class Worker:
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()  # None: no more
         self._during: During = "reserve"
         self._reachable = True
+        self._usable = True  # for tests
         self._lock = threading.Lock()  # guards the next four
         self._provisioner: Provisioner | None = None
         self._executor: Executor | None = None
@@ -196,7 +199,7 @@ class Worker:
                 session=executor.session,
             )
         )
-        while self._reachable and (order := self._orders.get()):
+        while self._usable and (order := self._orders.get()):
             self._run_test(executor, name, order)
 
     def _new_executor(self, machine: Machine, name: str) -> Executor:
@@ -208,15 +211,18 @@ class Worker:
             environment=self._settings.environment,
             secrets=self._settings.secrets,
             grace=self._settings.grace,
-            patience=self._settings.patience,
+            times=self._settings.times,
+            slot=machine.slot,
+            take_over=self._settings.take_over,
+            become=self._settings.become,
             python=machine.python,
         )
 
     def _run_test(self, executor: Executor, machine: str, order: _Order) -> None:
         outcome = executor.run(order.test, self._sink, attempt=order.attempt)
-        if outcome.machine_lost:
-            self._reachable = False
-            self._failed(outcome.note or "the machine is lost")
+        if not outcome.machine_usable:
+            self._usable, self._reachable = False, not outcome.machine_lost
+            self._failed(outcome.note or "the machine is out of use")
         self._emit(
             TestFinished(
                 worker=self.number,

@@ -29,6 +29,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     """The file of the only private key to log in with."""
     python: str | None = None
     """The python3 to use there, where it is not found by itself."""
+    slot: str = "0"
+    """Which of its slots to use, where it takes several tests at a time."""
     name: str = ""
     """For messages; by default as one would write it: user@address:port."""
 

@@ -23,6 +23,10 @@ class Machine(msgspec.Struct, kw_only=True, eq=False):
     """What hooks and tests wrote on it."""
     python: str | None = None
     """The python3 to use there; None: to be found."""
+    slot: str = "0"
+    """Which of its slots is ours. A machine has one, unless somebody decided that several tests at a
+    time do not disturb each other there.
+    """
 
 
 class Platform(msgspec.Struct, frozen=True):

@@ -130,6 +130,10 @@ class Busy(_Message, frozen=True, kw_only=True, tag="busy"):
 class Alive(_Message, frozen=True, kw_only=True, tag="alive"):
     """Sent by both sides at least every 15 seconds. Not numbered."""
 
+    left: float | None = (
+        None  # said by an agent that has a run: seconds until its limit and its grace have passed
+    )
+
 
 class Superseded(_Message, frozen=True, kw_only=True, tag="superseded"):
     """A newer attachment took the session; whoever reads this does not reconnect. Not numbered."""

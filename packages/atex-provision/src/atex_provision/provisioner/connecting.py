@@ -66,7 +66,9 @@ class ConnectingProvisioner(Provisioner):
         if self._over.is_set():
             raise Aborted("the reservation was aborted")
 
-    def _connect(self, connection: Connection, name: str, python: str | None = None) -> Machine:
+    def _connect(
+        self, connection: Connection, name: str, *, python: str | None = None, slot: str = "0"
+    ) -> Machine:
         """The machine at the end of `connection`. Raises CannotConnect, ConnectionLost, Aborted;
         then it is closed.
         """
@@ -76,7 +78,11 @@ class ConnectingProvisioner(Provisioner):
         try:
             connection.connect()
             machine = Machine(
-                name=name, connection=connection, facts=read_facts(connection), python=python
+                name=name,
+                connection=connection,
+                facts=read_facts(connection),
+                python=python,
+                slot=slot,
             )
             with self._changed:
                 self._check_over()

@@ -102,7 +102,9 @@ class HostProvisioner(ConnectingProvisioner):
             with self._changed:
                 self._host = host
             try:
-                return self._connect(self._pool.make_connection(host), host.name, host.python)
+                return self._connect(
+                    self._pool.make_connection(host), host.name, python=host.python, slot=host.slot
+                )
             except Aborted:
                 self._give_back()
                 raise

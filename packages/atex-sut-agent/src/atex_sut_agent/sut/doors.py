@@ -14,7 +14,6 @@ from .loop import READ, WRITE, Loop
 from .paths import clear
 from .pipes import bytes_waiting, new_pipe
 from .results import GrammarError
-from .shares import Shares
 
 _BACKLOG = 512
 _MAX_CLIENTS = 512  # at once; more wait to be accepted
@@ -55,7 +54,6 @@ class Doors:
         self._path = path
         self._clients: "dict[Door, Client]" = {}  # the reader of the pipe is one of them
         self._waiting: "dict[Client, None]" = {}  # those whose door waits, who came first goes first
-        self._shares = Shares()
         self._paused = False
         self._open = True
         self._released = False  # files have been, and others may wait for them
@@ -79,7 +77,7 @@ class Doors:
 
     def pause(self) -> None:
         """Read nothing more until `resume()`: the host is behind, so writers have to wait."""
-        self._paused = self._open
+        self._paused = True
         self._watch_all()
 
     def resume(self) -> None:
@@ -99,7 +97,7 @@ class Doors:
     def reply(self, door: Door, text: str) -> None:
         """Send a promised reply, one line. Nothing happens where the client is gone. Never blocks."""
         client = self._clients.get(door)
-        if client is None or not client.awaits_reply:
+        if client is None or not client.expects_replies:
             return
         was_last = client.keep(text)
         if client.neglects_replies:
@@ -163,9 +161,7 @@ class Doors:
             self._loop.forget(client.fd)
 
     def _may_read(self, client: Client) -> bool:
-        return not (
-            self._paused or client.ended or client.door.waiting or self._shares.is_hungry(client)
-        )
+        return not (self._paused or client.ended or client.door.waiting)
 
     def _accept(self, mask: int) -> int:
         """Accept who waits, as far as there is room; return how many that were."""
@@ -183,7 +179,6 @@ class Doors:
 
     def _add(self, client: Client) -> None:
         self._clients[client.door] = client
-        self._count(client)
         self._watch(client)
 
     def _ready(self, client: Client, mask: int) -> None:
@@ -200,12 +195,8 @@ class Doors:
 
     def _read(self, client: Client) -> int:
         """Read a piece; return how much of what waits there that was, all of it where nothing more comes."""
-        size = self._shares.portion(client)
-        if not size:
-            self._watch(client)
-            return 0
         try:
-            data = os.read(client.fd, size)
+            data = os.read(client.fd, MAX_CHUNK)
         except BlockingIOError:
             return MAX_CHUNK
         except OSError:
@@ -226,13 +217,7 @@ class Doors:
         else:
             if client.door.waiting != was_waiting:
                 self._watch(client)
-        if client.door in self._clients:
-            self._count(client)
         self._listener.flush()
-
-    def _count(self, client: Client) -> None:
-        for fed in self._shares.count(client):
-            self._watch(fed)
 
     def _feed_waiting(self) -> None:
         # A loop, and not from within `released`: hundreds of clients may wait for one file, each for the one before.
@@ -258,13 +243,9 @@ class Doors:
                 if client.door in self._clients:
                     left[client] -= self._read(client)
             if not readable:
-                # What is unfinished gets no more. It ends, which gives its files and its room to those that wait.
+                # What is unfinished gets no more. It ends, which gives its files to those that wait for them.
                 clients = list(self._clients.values())
-                for client in [
-                    client
-                    for client in clients
-                    if not (client.door.waiting or self._shares.is_hungry(client))
-                ] or clients:
+                for client in [one for one in clients if not one.door.waiting] or clients:
                     self._end(client)
                 self._feed_waiting()
 
@@ -286,7 +267,6 @@ class Doors:
 
     def _fail(self, client: Client, reason: str) -> None:
         self._listener.door_failed(reason)
-        client.door.drop()
         client.forget_promises()
         client.stop_reading()
         if client.door.can_reply:
@@ -297,7 +277,6 @@ class Doors:
     def _close_if_done(self, client: Client) -> None:
         """Close it, unless it expects replies and the doors stay open: then as soon as it has them."""
         if self._open and client.expects_replies:
-            self._count(client)
             self._watch(client)
         else:
             client.send()
@@ -307,8 +286,6 @@ class Doors:
     def _close(self, client: Client) -> None:
         del self._clients[client.door]
         self._waiting.pop(client, None)
-        for fed in self._shares.remove(client):
-            self._watch(fed)
         self._loop.forget(client.fd)
         client.close()
         if self._open and len(self._clients) == _MAX_CLIENTS:
