@@ -15,14 +15,28 @@ from tests.waits import PATIENCE, Background
 MEGABYTE = 1_000_000
 
 
-def test_keys_are_exchanged_again_under_load(
+def cipher_of(connection: SshConnection) -> str:
+    return str(vars(connection._transport)["remote_cipher"])  # unknown to the stubs
+
+
+def test_the_cheapest_cipher_is_taken(
     sshd: Sshd, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cipher_of(connect(sshd)) == "aes128-gcm@openssh.com"
+    monkeypatch.setattr(BoundedTransport, "_preferred_ciphers", ("aes256-ctr",))
+    assert cipher_of(connect(sshd)) == "aes256-ctr"
+
+
+@pytest.mark.parametrize("cipher", ["aes128-gcm@openssh.com", "aes128-ctr"])
+def test_keys_are_exchanged_again_under_load(
+    sshd: Sshd, connect: Connect, monkeypatch: pytest.MonkeyPatch, cipher: str
 ) -> None:
     """Data both ways, a flood on stderr, and channels that come and go, with new keys every 256
     KiB.
 
     Without the postponed messages of BoundedTransport this hangs within seconds.
     """
+    monkeypatch.setattr(BoundedTransport, "_preferred_ciphers", (cipher,))
     monkeypatch.setattr(BoundedPacketizer, "REKEY_BYTES", 256 << 10)
     exchanges = []
     parse_newkeys = BoundedTransport._parse_newkeys
