@@ -2,6 +2,7 @@
 fails.
 """
 
+import re
 import socket
 import subprocess
 import threading
@@ -368,6 +369,27 @@ def test_a_connection_costs_one_thread(sshd: Sshd, connect: Connect) -> None:
         assert threading.active_count() == before + 1
     connection.close()
     assert threading.active_count() == before
+
+
+def test_an_idle_connection_wakes_nobody(sshd: Sshd, connect: Connect) -> None:
+    """paramiko by itself looks ten times a second whether anything has come."""
+    before = set(threading.enumerate())
+    connection = connect(sshd)
+    assert connection.run("true").exit_code == 0
+    (thread,) = set(threading.enumerate()) - before
+    status = Path(f"/proc/self/task/{thread.native_id}/status")
+
+    def switches() -> int:
+        (found,) = re.findall(r"^voluntary_ctxt_switches:\s(\d+)", status.read_text(), re.MULTILINE)
+        return int(found)
+
+    def wakes_up() -> bool:
+        known = switches()
+        time.sleep(0.5)
+        return switches() > known
+
+    # The end of `true` may still have been on its way.
+    assert not (wakes_up() and wakes_up())
 
 
 def test_nothing_is_printed_about_a_lost_connection(

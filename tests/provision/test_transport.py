@@ -1,16 +1,26 @@
 """What our Transport does better than paramiko's, over a real sshd."""
 
+import contextlib
 import hashlib
 import os
+import socket
+import threading
 
 import paramiko
 import pytest
 from atex_provision import SshConnection
-from atex_provision.ssh.transport import LARGEST_PACKET, BoundedPacketizer, BoundedTransport
+from atex_provision.ssh.transport import (
+    LARGEST_PACKET,
+    PACKET,
+    WINDOW,
+    BoundedPacketizer,
+    BoundedTransport,
+    close_transport,
+)
 
 from tests.machines import Sshd
 from tests.provision.conftest import Connect
-from tests.waits import PATIENCE, Background
+from tests.waits import PATIENCE, Background, eventually
 
 MEGABYTE = 1_000_000
 
@@ -84,3 +94,39 @@ def test_an_oversized_packet_is_refused() -> None:
     with pytest.raises(paramiko.SSHException, match=f"a packet of {0x7F7F7F7C - 4} bytes"):
         packetizer.read_message()
     assert len(packetizer.read_all(LARGEST_PACKET)) == LARGEST_PACKET
+
+
+class Greedy(paramiko.ServerInterface):
+    """A server that lets everybody in and runs everything."""
+
+    def check_auth_none(self, username: str) -> int:
+        return paramiko.common.AUTH_SUCCESSFUL
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.common.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        return True
+
+
+def test_a_server_that_ignores_the_window_is_hung_up() -> None:
+    near, far = socket.socketpair()
+    server, client = paramiko.Transport(far), BoundedTransport(near)
+    try:
+        server.add_server_key(paramiko.ECDSAKey.generate())
+        server.start_server(threading.Event(), Greedy())  # which does not wait then
+        client.start_client(timeout=PATIENCE)
+        client.auth_none("anybody")
+        channel, _ = client.start_command("yes")
+        sending = server.accept(PATIENCE)
+        assert sending is not None
+        sending.out_window_size = 1 << 30  # as if we had allowed it
+        with contextlib.suppress(OSError, EOFError):
+            for _ in range(2 * WINDOW // PACKET):
+                sending.send(bytes(PACKET))
+        eventually(lambda: not client.is_active())
+        assert len(channel.in_buffer) <= WINDOW + LARGEST_PACKET
+        assert "more than the window allows" in str(client.get_exception())
+    finally:
+        close_transport(client)
+        close_transport(server)

@@ -16,6 +16,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -99,6 +100,15 @@ class Agent:
         self._hosts.append(host)
         host.begin()
         return host
+
+    def attach_by_source(self, source: str, *more: str) -> "Host":
+        """A new attachment, the first one, by a program that has our archive, the session's id, its folder and the
+        settings as arguments, and then `more`.
+        """
+        self.folder.parent.mkdir(mode=0o700)
+        settings = msgspec.json.encode(self.settings).decode()
+        argv = [self.python or sys.executable, "-ISc", source, str(self.archive()), self.session]
+        return self.attach_by([*argv, str(self.folder), settings, *more], boots=False)
 
     def archive(self) -> Path:
         """The agent's archive, put into the work folder where it is not there yet."""

@@ -1,6 +1,7 @@
 """The grammar of the control file: spec/CONTROL_FILE.md, fed in any pieces."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -331,6 +332,17 @@ def test_any_fragmentation_tells_the_same(stream: bytes, data: st.DataObject) ->
 @given(STREAMS)
 def test_byte_by_byte(stream: bytes) -> None:
     assert told(*(bytes([byte]) for byte in stream)) == told(stream)
+
+
+@pytest.mark.parametrize("stream", [b"result %d\n" % 999_991, b'result {"a":"'])
+def test_small_pieces_of_something_large_cost_no_more_than_large_ones(stream: bytes) -> None:
+    door = Door(Recorder())
+    begin = time.process_time()
+    door.feed(stream)
+    for _ in range(330_000):
+        door.feed(b"xxx")
+    assert time.process_time() - begin < 10  # were each piece to copy what came before it, a minute
+    assert door.held >= 990_000
 
 
 @given(st.binary(max_size=200))

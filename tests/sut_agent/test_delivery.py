@@ -3,11 +3,9 @@
 import os
 import signal
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import msgspec
 import pytest
 from atex_sut_agent.protocol import Alive, Bye, Cancel, End, Failed, Settings, Superseded
 from atex_sut_agent.sut.framing import MAX_CHUNK, MAX_HEAD
@@ -339,21 +337,18 @@ class Watched(daemon.Daemon):
 
     def serve(self):
         super().serve()
-        with open(sys.argv[4], "w") as file:
+        with open(sys.argv[5], "w") as file:
             file.write(" ".join(sorted(set(sys.modules) - self.before)))
 
 daemon.Daemon = Watched
-bridge.attach(sys.argv[2], sys.argv[3], sys.argv[1], settings.Settings(sys.argv[5]))
+bridge.attach(sys.argv[2], sys.argv[3], sys.argv[1], settings.Settings(sys.argv[4]))
 """
 
 
 def test_nothing_is_imported_after_hello(agent: Agent) -> None:
     """The archive and the Python below it may be replaced while the daemon lives."""
-    agent.folder.parent.mkdir(mode=0o700)
     seen = agent.work / "imported"
-    argv = [agent.python or sys.executable, "-ISc", WATCHED, str(agent.archive()), agent.session]
-    argv += [str(agent.folder), str(seen), msgspec.json.encode(agent.settings).decode()]
-    host = agent.attach_by(argv, boots=False)
+    host = agent.attach_by_source(WATCHED, str(seen))
     host.run(
         'echo "result {\\"files\\":[{\\"name\\":\\"\u00e9\\",\\"length\\":1}]}" >&3; printf x >&3; exit 3'
     )

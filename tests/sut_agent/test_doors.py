@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sut_agent.driver import Agent, Host, is_alive
+from tests.sut_agent.driver import Agent, Host, is_alive, write_fifo
 
 # What a test may have at hand to speak to the socket: connects, sends its stdin, prints what comes back.
 CLIENT = """\
@@ -30,6 +30,12 @@ def client(agent: Agent) -> str:
     path = agent.work / "client.py"
     path.write_text(CLIENT)
     return f"{sys.executable} -IS {path}"
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process has now."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_results_through_both_doors(host: Host, client: str) -> None:
@@ -132,6 +138,46 @@ def test_the_bytes_of_a_file_may_end_with_the_run(host: Host) -> None:
     assert run.files == {("", "log"): bytes(500000)}
 
 
+def test_a_crowd_with_unfinished_lines_costs_the_agent_little(host: Host, agent: Agent) -> None:
+    """Those whom it can not take in wait unread, and what is small gets through beside them."""
+    script = agent.work / "crowd.py"
+    script.write_text(
+        """\
+import os, select, socket, sys
+def connect():
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(os.environ["ATEX_CONTROL_FILE"])
+    return client
+unfinished = memoryview(b'result {"x":"' + b"x" * 900_000)
+poll = select.poll()
+clients = {}
+for number in range(250):
+    client = connect()
+    client.setblocking(False)
+    clients[client.fileno()] = [client, unfinished]
+    poll.register(client, select.POLLOUT)
+ready = True
+while ready:
+    ready = poll.poll(1000)
+    for fd, mask in ready:
+        client, left = clients[fd]
+        clients[fd][1] = left = left[client.send(left):]
+        if not left:
+            poll.unregister(fd)
+connect().sendall(b'result {"name":"small"}\\n')
+open(sys.argv[1]).read()
+"""
+    )
+    fifo = agent.work / "end"
+    os.mkfifo(fifo)
+    run = host.start(f"ulimit -n 1024; {sys.executable} -IS {script} {fifo}")
+    host.until(lambda: bool(agent.runs[run].results))
+    assert resident(agent.pid) < 25 * 2**20
+    write_fifo(fifo, b"end\n")
+    assert host.wait(run).results == [{"name": "small"}]
+    assert host.wait(run).exited.error == "the stream ends inside a control line"
+
+
 # Errors ----------------------------------------------------------------------------------------------------
 
 
@@ -165,6 +211,13 @@ def test_noop_fails_once_the_door_is_shut(host: Host) -> None:
     )
     assert run.output == b"shut\n"
     assert run.exited.exit_code == 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+def test_a_shell_that_does_not_ignore_sigpipe_dies_of_a_shut_door(host: Host, shell: str) -> None:
+    script = "echo nonsense >&$ATEX_TEST_CONTROL; while echo noop >&$ATEX_TEST_CONTROL; do :; done"
+    run = host.run(f"{shell} -c '{script}'; echo $?")
+    assert run.output == b"%d\n" % (128 + signal.SIGPIPE)
 
 
 def test_a_client_that_dies_in_the_middle(host: Host, agent: Agent) -> None:

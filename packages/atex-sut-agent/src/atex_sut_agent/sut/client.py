@@ -29,6 +29,11 @@ class Client:
         return bool(self._due or self._replies)
 
     @property
+    def awaits_reply(self) -> bool:
+        """Is a reply promised?"""
+        return self._due > 0
+
+    @property
     def has_replies(self) -> bool:
         """Are there replies to `send()`?"""
         return bool(self._replies)

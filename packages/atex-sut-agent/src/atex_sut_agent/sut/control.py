@@ -16,6 +16,7 @@ MAX_INLINE = MAX_RESULT + len(b"result \n")  # bytes of a line that holds a resu
 # As many as are worth a look ahead: where the first of them is not plain, the look at the others was for nothing.
 _INLINE_RESULTS = re.compile(rb"(?:result \{[^\n]*\n){1,256}")
 _NUMBER = re.compile(r"-?[0-9]+\Z")
+_FILE_COST = 400  # bytes of memory for a file that is still to come, roughly
 
 
 class Listener:
@@ -60,6 +61,7 @@ class Door:
         self._files: "deque[tuple[str, int]]" = (
             deque()
         )  # (name, bytes still to come), the one that is being read first
+        self._files_cost = 0
         self._claimed = False
         self._json_length = 0
 
@@ -105,10 +107,16 @@ class Door:
     def drop(self) -> None:
         """Forget what is unfinished; files that it began are cut back. Feed nothing more."""
         self._buffer = bytearray()
-        self._read = self._read_line
+        self._forget_result()
         if self._claimed:
             self._claimed = False
             self._listener.cut_back(self)
+
+    def _forget_result(self) -> None:
+        self._result = b""
+        self._files.clear()
+        self._files_cost = 0
+        self._read = self._read_line
 
     @property
     def unfinished(self) -> str:
@@ -116,6 +124,18 @@ class Door:
         if self._read == self._read_line:
             return "a control line" if self._buffer else ""
         return "a result"
+
+    @property
+    def held(self) -> int:
+        """How many bytes of memory what is unfinished takes, roughly."""
+        return len(self._buffer) + len(self._result) + self._files_cost
+
+    @property
+    def passes(self) -> int:
+        """How many more bytes it can take without holding more than a control line: those of a file pass through."""
+        if self._read == self._read_files:
+            return self._files[0][1] if self._files else 0
+        return max(0, MAX_LINE - len(self._buffer))
 
     # Each _read_ function takes what it can from `buffer` at `position` and returns where the rest begins,
     # or None where it needs more.
@@ -195,7 +215,8 @@ class Door:
         if files:
             self._result = line
             self._name = name
-            self._files = deque(files)
+            self._files.extend(files)
+            self._files_cost = _FILE_COST * len(files)
             self._read = self._read_files
         else:
             self._listener.results(line + b"\n", 1)
@@ -218,9 +239,10 @@ class Door:
                 self._files[0] = (name, missing - len(data))
                 return position if position > start else None
             self._files.popleft()
+        line = self._result + b"\n"
+        self._forget_result()
         self._claimed = False
-        self._read = self._read_line
-        self._listener.commit(self, self._result + b"\n")
+        self._listener.commit(self, line)
         return position
 
 

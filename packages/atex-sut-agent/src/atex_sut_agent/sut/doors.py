@@ -14,6 +14,7 @@ from .loop import READ, WRITE, Loop
 from .paths import clear
 from .pipes import bytes_waiting, new_pipe
 from .results import GrammarError
+from .shares import Shares
 
 _BACKLOG = 512
 _MAX_CLIENTS = 512  # at once; more wait to be accepted
@@ -54,6 +55,7 @@ class Doors:
         self._path = path
         self._clients: "dict[Door, Client]" = {}  # the reader of the pipe is one of them
         self._waiting: "dict[Client, None]" = {}  # those whose door waits, who came first goes first
+        self._shares = Shares()
         self._paused = False
         self._open = True
         self._released = False  # files have been, and others may wait for them
@@ -77,7 +79,7 @@ class Doors:
 
     def pause(self) -> None:
         """Read nothing more until `resume()`: the host is behind, so writers have to wait."""
-        self._paused = True
+        self._paused = self._open
         self._watch_all()
 
     def resume(self) -> None:
@@ -97,7 +99,7 @@ class Doors:
     def reply(self, door: Door, text: str) -> None:
         """Send a promised reply, one line. Nothing happens where the client is gone. Never blocks."""
         client = self._clients.get(door)
-        if client is None or not client.expects_replies:
+        if client is None or not client.awaits_reply:
             return
         was_last = client.keep(text)
         if client.neglects_replies:
@@ -161,7 +163,9 @@ class Doors:
             self._loop.forget(client.fd)
 
     def _may_read(self, client: Client) -> bool:
-        return not (self._paused or client.ended or client.door.waiting)
+        return not (
+            self._paused or client.ended or client.door.waiting or self._shares.is_hungry(client)
+        )
 
     def _accept(self, mask: int) -> int:
         """Accept who waits, as far as there is room; return how many that were."""
@@ -179,6 +183,7 @@ class Doors:
 
     def _add(self, client: Client) -> None:
         self._clients[client.door] = client
+        self._count(client)
         self._watch(client)
 
     def _ready(self, client: Client, mask: int) -> None:
@@ -195,8 +200,12 @@ class Doors:
 
     def _read(self, client: Client) -> int:
         """Read a piece; return how much of what waits there that was, all of it where nothing more comes."""
+        size = self._shares.portion(client)
+        if not size:
+            self._watch(client)
+            return 0
         try:
-            data = os.read(client.fd, MAX_CHUNK)
+            data = os.read(client.fd, size)
         except BlockingIOError:
             return MAX_CHUNK
         except OSError:
@@ -217,7 +226,13 @@ class Doors:
         else:
             if client.door.waiting != was_waiting:
                 self._watch(client)
+        if client.door in self._clients:
+            self._count(client)
         self._listener.flush()
+
+    def _count(self, client: Client) -> None:
+        for fed in self._shares.count(client):
+            self._watch(fed)
 
     def _feed_waiting(self) -> None:
         # A loop, and not from within `released`: hundreds of clients may wait for one file, each for the one before.
@@ -243,9 +258,13 @@ class Doors:
                 if client.door in self._clients:
                     left[client] -= self._read(client)
             if not readable:
-                # What is unfinished gets no more. It ends, which gives its files to those that wait for them.
+                # What is unfinished gets no more. It ends, which gives its files and its room to those that wait.
                 clients = list(self._clients.values())
-                for client in [one for one in clients if not one.door.waiting] or clients:
+                for client in [
+                    client
+                    for client in clients
+                    if not (client.door.waiting or self._shares.is_hungry(client))
+                ] or clients:
                     self._end(client)
                 self._feed_waiting()
 
@@ -267,6 +286,7 @@ class Doors:
 
     def _fail(self, client: Client, reason: str) -> None:
         self._listener.door_failed(reason)
+        client.door.drop()
         client.forget_promises()
         client.stop_reading()
         if client.door.can_reply:
@@ -277,6 +297,7 @@ class Doors:
     def _close_if_done(self, client: Client) -> None:
         """Close it, unless it expects replies and the doors stay open: then as soon as it has them."""
         if self._open and client.expects_replies:
+            self._count(client)
             self._watch(client)
         else:
             client.send()
@@ -286,6 +307,8 @@ class Doors:
     def _close(self, client: Client) -> None:
         del self._clients[client.door]
         self._waiting.pop(client, None)
+        for fed in self._shares.remove(client):
+            self._watch(fed)
         self._loop.forget(client.fd)
         client.close()
         if self._open and len(self._clients) == _MAX_CLIENTS:

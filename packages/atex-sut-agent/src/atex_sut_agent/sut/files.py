@@ -5,6 +5,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+_MAX_CLAIMED = (
+    100_000  # files that are unfinished at the same time, unless they are all of one result
+)
 _CUTS_SIZE = 1024 * 1024  # bytes of JSON in one frame, well below framing.MAX_HEAD
 _CUT_COST = 64  # bytes of a cut's JSON, beside its names
 
@@ -29,6 +32,8 @@ class Files:
         """Try to claim these for `door`, which has no claim; return whether it worked."""
         claim = _Claim(name, files)
         if not self._claimed.keys().isdisjoint(claim.keys):
+            return False
+        if self._claims and len(self._claimed) + len(claim.keys) > _MAX_CLAIMED:
             return False
         for key in claim.keys:
             self._claimed[key] = self._listed.get(key, 0)

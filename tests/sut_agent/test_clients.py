@@ -1,0 +1,232 @@
+"""Clients of the control file's socket, many at once: replies to them, and how much of their streams is held."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+
+import pytest
+from atex_sut_agent.sut.results import MAX_RESULT
+from atex_sut_agent.sut.shares import MAX_HELD
+
+from tests.sut_agent.crowd import Crowd, crowd_in
+
+NewClient = Callable[[], socket.socket]
+
+
+@pytest.fixture
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
+    with crowd_in(tmp_path_factory.mktemp("c")) as crowd:
+        yield crowd
+
+
+@pytest.fixture
+def new_client(crowd: Crowd) -> Iterator[NewClient]:
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(crowd.client())
+
+
+def result(size: int, **keys: object) -> bytes:
+    """A control line with a result of `size` bytes of JSON."""
+    empty = json.dumps({**keys, "x": ""})
+    return b"result " + json.dumps({**keys, "x": "x" * (size - len(empty))}).encode() + b"\n"
+
+
+# Replies -------------------------------------------------------------------------------------------------------
+
+
+def test_a_reply_comes_when_it_is_given(crowd: Crowd, new_client: NewClient) -> None:
+    client = new_client()
+    client.send(b"sync 1\nsync\nnoop\n")
+    crowd.until(lambda: len(crowd.words) == 3)
+    with pytest.raises(BlockingIOError):
+        client.recv(10)
+    crowd.reply()
+    client.send(b"noop\n")
+    crowd.until(lambda: len(crowd.words) == 4)
+    crowd.settle()
+    assert client.recv(100) == b"ok 1\nok\n"
+
+
+def test_who_has_shut_its_writing_side_stays_until_it_has_its_reply(
+    crowd: Crowd, new_client: NewClient
+) -> None:
+    client = new_client()
+    client.send(b"sync here\n")
+    client.shutdown(socket.SHUT_WR)
+    crowd.until(lambda: crowd.syncs)
+    crowd.settle()
+    with pytest.raises(BlockingIOError):
+        client.recv(10)
+    crowd.reply()
+    assert crowd.read(client) == b"ok here\n"
+    assert crowd.errors == []
+
+
+def test_who_went_away_gets_no_reply(crowd: Crowd, new_client: NewClient) -> None:
+    for stays in (True, False):
+        client = new_client()
+        client.send(b"sync here\n")
+        crowd.until(lambda: crowd.syncs)
+        client.close()
+        if stays:
+            crowd.settle()
+        crowd.reply()
+        crowd.settle()
+    assert crowd.errors == []
+
+
+def test_an_error_is_the_last_reply(crowd: Crowd, new_client: NewClient) -> None:
+    client = new_client()
+    client.send(b"sync 1\nsync 2\n")
+    crowd.until(lambda: len(crowd.syncs) == 2)
+    (first, second), crowd.syncs = crowd.syncs, []
+    crowd.doors.reply(*first)
+    client.send(b"bad\nsync 3\n")
+    assert crowd.read(client) == b"ok 1\nerror unknown word 'bad'\n"
+    crowd.doors.reply(*second)
+    with pytest.raises(BrokenPipeError):
+        client.send(b"noop\n")
+
+
+def test_an_error_reaches_who_is_still_sending(crowd: Crowd, new_client: NewClient) -> None:
+    """Its end of file is one, and no reset connection, whatever is unread."""
+    client = new_client()
+    data = b"bad\n" + bytes(10**6)
+    with pytest.raises(BrokenPipeError):
+        crowd.send({client: data})
+    assert crowd.read(client) == b"error unknown word 'bad'\n"
+
+
+def test_ten_thousand_replies_that_are_read_all_come(crowd: Crowd, new_client: NewClient) -> None:
+    client = new_client()
+    stream = b"".join(b"sync %d\n" % number for number in range(10_000))
+    received = b""
+    left = {client: stream}
+    while received.count(b"\n") < 10_000:
+        left = crowd.send(left) if left else {}
+        crowd.reply()
+        crowd.settle()
+        with suppress(BlockingIOError):
+            received += client.recv(1 << 20)
+    assert received == stream.replace(b"sync", b"ok")
+    assert crowd.errors == []
+
+
+def test_who_reads_no_replies_loses_its_door(crowd: Crowd, new_client: NewClient) -> None:
+    client = new_client()
+    other = new_client()
+    left = {client: b"sync 12345678\n" * 100_000}
+    while not crowd.errors:
+        try:
+            left = crowd.send(left)
+        except BrokenPipeError:
+            break
+        crowd.reply()
+    assert crowd.errors == ["replies are not read"]
+    other.send(b"sync still here\n")
+    crowd.until(lambda: crowd.syncs)
+    crowd.reply()
+    crowd.settle()
+    assert other.recv(100) == b"ok still here\n"
+
+
+def test_a_promise_does_not_keep_the_doors_open(crowd: Crowd, new_client: NewClient) -> None:
+    client = new_client()
+    client.send(b"sync 1\n" * 5000 + b"noop\n")
+    crowd.until(lambda: crowd.syncs)
+    crowd.doors.shut()
+    assert crowd.words[-1] == ("noop", "")
+    assert len(crowd.words) == 5001
+    assert client.recv(10) == b""
+    crowd.reply()
+
+
+# The doors close while the run goes on -------------------------------------------------------------------------
+
+
+def test_doors_that_break_off_take_what_is_complete(crowd: Crowd, new_client: NewClient) -> None:
+    one, two, three = new_client(), new_client(), new_client()
+    crowd.settle()
+    one.send(b'result {"name":"whole"}\nresult {"name":"ha')
+    two.send(b'result {"files":[{"name":"log","length":5}]}\nabc')
+    crowd.settle()
+    three.send(b"noop\n")
+    crowd.breaking_off = True
+    crowd.doors.shut()
+    assert crowd.results_seen == [{"name": "whole"}]
+    assert crowd.words == [("noop", "")]
+    assert sorted(crowd.broken_off) == ["a control line", "a result"]
+    assert crowd.errors == []
+    assert crowd.files_seen == {("", "log"): b""}
+    for client in (one, two, three):
+        assert client.recv(10) == b""
+        with pytest.raises(BrokenPipeError):
+            client.send(b"noop\n")
+    with pytest.raises(OSError, match=r"No such file|refused"):
+        new_client()
+    crowd.doors.shut()
+    crowd.doors.pause()
+    crowd.doors.resume()
+
+
+# Memory --------------------------------------------------------------------------------------------------------
+
+
+def test_a_crowd_of_unfinished_lines_is_held_only_in_part(
+    crowd: Crowd, new_client: NewClient
+) -> None:
+    line = result(900_000)
+    clients = [new_client() for _ in range(250)]
+    left = crowd.send(dict.fromkeys(clients, line[:-1]))
+    unread = sum(map(len, left.values()))
+    assert len(left) > 240
+    kernel = 250 * 250_000  # what the sockets may hold
+    assert 250 * len(line) - unread - kernel < MAX_HELD
+
+    # Words and small results get through beside them, and nobody was forgotten.
+    other = new_client()
+    assert crowd.send({other: b'noop\nresult {"name":"small"}\n' * 1000}) == {}
+    crowd.until(lambda: len(crowd.results_seen) == 1000)
+    for client in clients:
+        left[client] = left.get(client, b"") + b"\n"
+    assert crowd.send(left) == {}
+    crowd.until(lambda: len(crowd.results_seen) == 1250)
+    assert crowd.errors == []
+
+
+def test_files_pass_through_a_crowd_of_unfinished_lines(
+    crowd: Crowd, new_client: NewClient
+) -> None:
+    crowd.send({new_client(): result(MAX_RESULT)[:-1] for _ in range(10)})
+    head = b'result {"files":[{"name":"log","length":2000000}]}\n'
+    assert crowd.send({new_client(): head + bytes(2_000_000) for _ in range(3)}) == {}
+    crowd.until(lambda: len(crowd.results_seen) == 3)
+    assert crowd.files_seen == {("", "log"): bytes(6_000_000)}
+
+
+def test_one_that_needs_most_waits_for_a_file_of_another(
+    crowd: Crowd, new_client: NewClient
+) -> None:
+    """The favoured one waits, then, and those behind it do: until the file's owner, which is small, is through."""
+    files = [{"name": "log", "length": 3}]
+    owner = new_client()
+    crowd.send({owner: result(100, files=files) + b"a"})
+    large = result(MAX_RESULT - 100, files=files) + b"bbb"
+    left = crowd.send({new_client(): large for _ in range(20)})
+    assert left
+    assert crowd.send({owner: b"aa"}) == {}
+    assert crowd.send(left) == {}
+    crowd.until(lambda: len(crowd.results_seen) == 21)
+    assert crowd.files_seen == {("", "log"): b"aaa" + b"bbb" * 20}
+
+
+def test_the_end_takes_what_a_crowd_has_sent(crowd: Crowd, new_client: NewClient) -> None:
+    """Also of those that were waiting for memory: what is complete is recorded, each of the others is an error."""
+    whole, half = result(150_000), result(MAX_RESULT)[:150_000]
+    crowd.send({new_client(): result(MAX_RESULT)[:-1] for _ in range(8)})
+    assert crowd.send({new_client(): whole for _ in range(20)}) == {}
+    assert crowd.send({new_client(): half for _ in range(20)}) == {}
+    crowd.doors.shut()
+    assert len(crowd.results_seen) == 20
+    assert crowd.errors == ["the stream ends inside a control line"] * 28
