@@ -120,7 +120,7 @@ def examples() -> list[HostMessage]:
     """Each message of the host, all its fields set to something else than their defaults."""
     return [
         Acknowledge(frame=7),
-        Alive(),
+        Alive(left=1.5),  # which only an agent has reason to say
         Lengths(files=(Cut(name="x", file="f", length=3),)),
         Start(
             script="x",

@@ -34,7 +34,7 @@ from atex_sut_agent.protocol import (
 from atex_executor.attachment import Attachment
 from atex_executor.ending import GONE_DOWN, Ending, death_note, infra, told_ending
 from atex_executor.errors import MachineLost, ProtocolBroken, SinkError
-from atex_executor.restart import Agent, Over
+from atex_executor.restart import Agent, Announced, Over
 from atex_executor.running import Run
 from atex_executor.state import State
 
@@ -182,6 +182,7 @@ class Reception:
             if run.sink_error is not None:
                 return False
             run.applying = True
+            run.heard = state.link.heard
         sink_error = None
         try:
             run.job.account.apply(message, tail)
@@ -204,7 +205,8 @@ class Reception:
         """A test takes the machine down, and that is noted."""
         state = self._state
         agent = Agent.of(state.hello) if state.hello is not None else Agent("")
-        state.announce(run, message, agent, time.monotonic())
+        announced = Announced(message.clock, message.patience, time.monotonic())
+        state.announce(run, announced, agent)
         _log.info("%s: the test announced a restart", state.machine)
 
     def _take_end(self, message: Exited | Failed) -> bool:

@@ -8,12 +8,20 @@ from enum import Enum, auto
 from math import inf
 
 import msgspec
-from atex_sut_agent.protocol import Clock, Hello, Restarting
+from atex_sut_agent.protocol import Clock, Hello
 
 from atex_executor.ending import Ending, infra
 from atex_executor.verdict import human_duration
 
 NEVER_WENT = "it announced a restart, and the machine did not go down"
+
+
+class Announced(msgspec.Struct, frozen=True):
+    """A restart that a test announced."""
+
+    clock: Clock  # of the run, then
+    patience: float | None  # seconds that it gives the machine, if it said
+    at: float  # when
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -67,21 +75,22 @@ class Restart:
     """One announced restart of a run, from the announcement to the decision what becomes of the run."""
 
     def __init__(
-        self, announced: Restarting, at: float, agent: "Agent", *, settle: float, exit_wait: float
+        self, announced: Announced, agent: Agent, *, settle: float, exit_wait: float
     ) -> None:
         """`agent` told of it; `settle` and `exit_wait` are those of Times."""
-        self.announced = announced
-        self._at = at
+        self._clock = announced.clock
+        self._patience = announced.patience
+        self._at = announced.at
         self._agent = agent
         self._settle = settle
         self._exit_wait = exit_wait
         self._way = _Way.NEVER_LEFT
-        self._attached_at = at
+        self._attached_at = announced.at
         self._agent_lives = True  # the one that told of it
         self._going_down = False  # it says so, on this attachment
         self._told_to_end = False
         self._exited: Ending | None = None
-        self._exited_at = at
+        self._exited_at = announced.at
 
     @property
     def runs(self) -> bool:
@@ -125,7 +134,7 @@ class Restart:
         if now >= self._time_is_up_at and not (self._connected and self.runs):
             # Where it still runs its agent ends it, and tells.
             return Over(
-                Ending(ended_by="limit", limit=self.announced.clock.limit),
+                Ending(ended_by="limit", limit=self._clock.limit),
                 lost=None
                 if self._connected and not self._going_down
                 else self._not_back("the test's duration"),
@@ -134,13 +143,13 @@ class Restart:
             return self._go_on(now)
         if self._way is _Way.NEVER_LEFT and exited is not None and not self._going_down:
             due = self._patience_ends_at
-            if self.announced.patience is None:
+            if self._patience is None:
                 due = self._exited_at + self._exit_wait
             if now >= due:
                 return Over(msgspec.structs.replace(exited, note=NEVER_WENT))
             return Wait(min(due, self._time_is_up_at))
         if now >= self._patience_ends_at:
-            reason = self._not_back(human_duration(self.announced.patience or 0.0))
+            reason = self._not_back(human_duration(self._patience or 0.0))
             return Over(infra(reason), lost=reason)
         return Wait(self._patience_ends_at if self._connected and self.runs else self.deadline)
 
@@ -150,9 +159,9 @@ class Restart:
             self._attached_at if self._way is _Way.NEW else self._attached_at + self._settle
         )
         if now < settled_at:
-            return Wait(settled_at)
+            return Wait(settled_at if self.runs else min(settled_at, self._time_is_up_at))
         if not self.runs:
-            clock = self.announced.clock
+            clock = self._clock
             return StartAgain(msgspec.structs.replace(clock, used=clock.used + now - self._at))
         if not self._told_to_end:
             self._told_to_end = True
@@ -169,13 +178,11 @@ class Restart:
 
     @property
     def _time_is_up_at(self) -> float:
-        clock = self.announced.clock
-        return self._at + clock.limit - clock.used
+        return self._at + self._clock.limit - self._clock.used
 
     @property
     def _patience_ends_at(self) -> float:
-        patience = self.announced.patience
-        return inf if patience is None else self._at + patience
+        return inf if self._patience is None else self._at + self._patience
 
     def _not_back(self, limit: str) -> str:
         return f"the machine did not come back from an announced restart within {limit}"

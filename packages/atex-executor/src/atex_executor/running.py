@@ -8,12 +8,12 @@ from math import inf
 from typing import Protocol
 
 import msgspec
-from atex_sut_agent.protocol import Again, AgentMessage, Clock, Hello, Lengths, Restarting, Start
+from atex_sut_agent.protocol import Again, AgentMessage, Clock, Hello, Lengths, Start
 
 from atex_executor.ending import Ending
 from atex_executor.errors import ProtocolBroken
 from atex_executor.orders import Order
-from atex_executor.restart import Agent, Restart
+from atex_executor.restart import Agent, Announced, Restart
 from atex_executor.times import Times
 
 
@@ -40,8 +40,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: str  # in which it was started last
     key: str  # of that start
     restarts: int = 0  # before that start
-    announced: Restarting | None = None  # and not started again since
-    announced_at: float = 0.0  # seconds since 1970
+    announced: Announced | None = None  # and not started again since
 
 
 class Run:
@@ -59,6 +58,8 @@ class Run:
         self.sink_error: str | None = None  # from then on nothing is written down
         self.cancel_note: str | None = None
         self.confirm_by = inf  # when the agent has to have confirmed the cancel
+        self.heard = 0.0  # when it said something last
+        self._error: str | None = None  # that it made at a door, in any of its starts
         self._due = inf
         self._times = times
 
@@ -74,8 +75,10 @@ class Run:
 
     @property
     def due(self) -> float:
-        """When an agent that is attached has to have ended it."""
-        return self._due if self.restart is None or self.restart.runs else inf
+        """When an agent that is attached has to have ended it, unless it still has something to say of it."""
+        if self.restart is not None and not self.restart.runs:
+            return inf
+        return max(self._due, self.heard + self._times.overdue)
 
     def left(self, seconds: float, now: float) -> None:
         """So many are left of its time and grace."""
@@ -87,13 +90,13 @@ class Run:
         if self.restart is not None:
             self.restart.attached(hello, now)
 
-    def announce(self, announced: Restarting, agent: Agent, at: float) -> Restart:
+    def announce(self, announced: Announced, agent: Agent) -> Restart:
         """It takes the machine down. Raises ProtocolBroken for what no agent says."""
-        clock = announced.clock
-        if self.restart is not None or min(clock.used, clock.limit, announced.patience or 0.0) < 0:
+        clock, patience = announced.clock, announced.patience
+        if self.restart is not None or min(clock.used, clock.limit, patience or 0.0) < 0:
             raise ProtocolBroken("a restart was announced as none can be")
         times = self._times
-        self.restart = Restart(announced, at, agent, settle=times.settle, exit_wait=times.exit_wait)
+        self.restart = Restart(announced, agent, settle=times.settle, exit_wait=times.exit_wait)
         return self.restart
 
     def next_start(self, again: Again | None) -> Start:
@@ -109,7 +112,9 @@ class Run:
             self.restart.attached(hello, now)
 
     def exited(self, ending: Ending, now: float) -> None:
-        """Its process is over, and ended so."""
+        """Its process is over, and ended so. What it did wrong before a restart stays wrong."""
+        self._error = self._error or ending.error
+        ending = msgspec.structs.replace(ending, error=self._error)
         if self.restart is None:
             self.ending = ending
         elif self.cancel_note is None:

@@ -185,8 +185,7 @@ class Session:
             state.foreign = None
             run.attached(hello, now)
         if begun.announced is not None:
-            at = now - (time.time() - begun.announced_at)
-            state.announce(run, begun.announced, Agent(begun.incarnation), at)
+            state.announce(run, begun.announced, Agent(begun.incarnation))
             run.come_back(hello, now, runs=goes_on)
         elif not goes_on and hello.incarnation != begun.incarnation:
             run.ending = infra(death_note(None, hello))

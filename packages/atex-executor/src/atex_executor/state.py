@@ -9,12 +9,12 @@ order of their numbers, and flushed outside.
 import threading
 import time
 
-from atex_sut_agent.protocol import Again, Cancel, End, Hello, HostMessage, Lengths, Restarting
+from atex_sut_agent.protocol import Again, Cancel, End, Hello, HostMessage, Lengths
 
 from atex_executor.ending import Ending, infra
 from atex_executor.link import Link
 from atex_executor.orders import Order, Orders
-from atex_executor.restart import Agent, Over
+from atex_executor.restart import Agent, Announced, Over
 from atex_executor.running import Run
 from atex_executor.times import Times
 
@@ -81,9 +81,9 @@ class State:
             run.ending = Ending(ended_by="cancel", note=note)
         self.changed.notify_all()
 
-    def announce(self, run: Run, announced: Restarting, agent: Agent, at: float) -> None:
+    def announce(self, run: Run, announced: Announced, agent: Agent) -> None:
         """`run` takes the machine down. Raises ProtocolBroken for what no agent says."""
-        restart = run.announce(announced, agent, at)
+        restart = run.announce(announced, agent)
         self.link.expected_by = restart.deadline + _LATE
         self.changed.notify_all()
 

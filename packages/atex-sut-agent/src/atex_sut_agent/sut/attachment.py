@@ -25,7 +25,8 @@ class Attachment:
 
     `on_frame(number, head, tail)` is called for each frame of the host, `on_over()` once, when the descriptors were
     given back: the connection is gone, the host sends what is no frame, it is silent, or all was said (`finish`).
-    `beat` is the seconds between signs of life, `silence` those without a byte until the host counts as gone.
+    `beat` is the seconds between signs of life, which `alive()` makes, `silence` those without a byte until the host
+    counts as gone.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Attachment:
         descriptors: "tuple[int, int]",
         beat: float,
         silence: float,
+        alive: "Callable[[], dict[str, Any]]",
         on_frame: "Callable[[int, bytes, bytes], None]",
         on_over: "Callable[[], None]",
     ) -> None:
@@ -45,6 +47,7 @@ class Attachment:
         self._stdin, self._stdout = descriptors
         self._interval = beat
         self._silence = silence
+        self._alive = alive
         self._on_frame = on_frame
         self._on_over = on_over
         self._reader = FrameReader()
@@ -153,5 +156,5 @@ class Attachment:
             self.close()
             return
         if not self._urgent:  # where the connection is stuck, one waits there already
-            self.say({"kind": "alive"})
+            self.say(self._alive())
         self._timer = self._loop.after(self._interval, self._beat)

@@ -170,6 +170,7 @@ class Daemon:
             descriptors,
             self._settings.beat,
             self._settings.silence,
+            self._alive,
             self._frame,
             self._detached,
         )
@@ -206,6 +207,12 @@ class Daemon:
         if self._ended is not None and self._ended[2] > self._outbox.acknowledged:
             return self._ended[:2]
         return None, ""
+
+    def _alive(self) -> "dict[str, Any]":
+        alive = {"kind": "alive"}  # type: dict[str, Any]
+        if self._run is not None:
+            alive["left"] = self._run.time_left
+        return alive
 
     def _say(self, head: "dict[str, Any]") -> None:
         if self._attachment is not None:

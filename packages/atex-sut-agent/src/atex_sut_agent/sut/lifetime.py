@@ -57,6 +57,7 @@ class Lifetime:
         self._leader_ended = False
         self._everyone = False  # what is swept: all that the run has started, or only its session
         self._kill_due: "float | None" = None  # when an interrupted session is killed
+        self._kill_at = 0.0  # the same, and stays when that is over
         self._timer: "Timer | None" = None
         self._sweep_until = 0.0
 
@@ -91,6 +92,12 @@ class Lifetime:
     def _limit_passed(self) -> None:
         self._notice_the_end()
         self._end("limit", signal.SIGINT, self._grace)
+
+    @property
+    def left(self) -> float:
+        """Seconds until its limit and its grace have passed, below 0 where they have."""
+        present = now()
+        return self._kill_at - present if self._kill_at else self.limit.left(present) + self._grace
 
     # What else ends it -----------------------------------------------------------------------------------
 
@@ -129,7 +136,7 @@ class Lifetime:
             self._kill_later(grace)
 
     def _kill_later(self, grace: float) -> None:
-        self._kill_due = now() + grace
+        self._kill_due = self._kill_at = now() + grace
         self._arm(grace, self._kill)
 
     def _kill(self) -> None:

@@ -111,6 +111,11 @@ class Run:
 
     # While it runs ---------------------------------------------------------------------------------------
 
+    @property
+    def time_left(self) -> float:
+        """Seconds until its limit and its grace have passed, below 0 where they have."""
+        return self._lifetime.left
+
     def pause(self, clock_too: bool) -> None:
         """The host is behind: read neither doors nor output, so that the test has to wait.
 
