@@ -48,8 +48,11 @@ def _prepare(folder: str) -> None:
         raise OSError("not an absolute path of at most {} bytes".format(_LONGEST_ROOT))
     os.makedirs(os.path.dirname(folder), 0o700, exist_ok=True)
     make_private(folder)
-    if os.statvfs(folder).f_flag & os.ST_NOEXEC:
+    mounted = os.statvfs(folder).f_flag
+    if mounted & os.ST_NOEXEC:
         raise OSError("nothing can be executed there (noexec)")
+    if mounted & os.ST_RDONLY:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), folder)
     agents = _agents(folder)
     if not os.path.isdir(agents):
         _check_execution(os.path.join(folder, "probe.{}".format(os.getpid())))
