@@ -3,15 +3,9 @@
 The first byte of the input says how the rest is cut into pieces and when files are free, the rest is the stream.
 """
 
-import json
 import random
-from typing import Any
 
-import msgspec
-from atex_sut_agent.sut.control import Door, Listener
-from atex_sut_agent.sut.results import GrammarError
-
-Told = list[tuple[Any, ...]]
+from tests.sut_agent.listening import told
 
 TOKENS = [
     *(b"result ", b"duration ", b"restart\n", b"disconnect\n", b"exitcode ", b"abort ", b"mark "),
@@ -47,69 +41,11 @@ def fuzz(data: bytes) -> None:
     """Raises AssertionError, and whatever the parser should not raise."""
     if not data:
         return
-    stream = data[1:]
     chance = random.Random(data[0])
     pieces = []
-    while stream:
+    rest = data[1:]
+    while rest:
         size = chance.choice((1, 2, 7, 64, 1024))
-        pieces.append(stream[:size])
-        stream = stream[size:]
-    whole = _told([data[1:]], random.Random(0))
-    assert _told(pieces, chance) == whole
-
-
-def _told(pieces: list[bytes], chance: random.Random) -> Told:
-    listener = _Listener(chance)
-    door = Door(listener)
-    try:
-        for piece in pieces:
-            door.feed(piece)
-            while door.waiting:
-                door.feed(b"")
-        door.end()
-    except GrammarError as error:
-        listener.told.append(("error", str(error)))
-    return listener.told
-
-
-class _Listener(Listener):
-    """What a door told, in a form in which pieces of any size are the same."""
-
-    test = "/t"
-
-    def __init__(self, chance: random.Random) -> None:
-        self.told: Told = []
-        self._chance = chance
-
-    def results(self, lines: bytes, count: int) -> None:
-        split = lines.split(b"\n")
-        assert split.pop() == b""
-        assert len(split) == count
-        for line in split:
-            value = json.loads(line)
-            # The host: what it can not read would be a broken protocol, and the machine's end.
-            host = msgspec.json.decode(line)
-            assert isinstance(host, dict)
-            assert host.keys() == value.keys()
-            self.told.append(("result", value))
-
-    def claim(self, door: Door, name: str, files: list[str]) -> bool:
-        if self._chance.random() < 0.3:
-            return False
-        self.told.append(("claim", name, files))
-        return True
-
-    def file(self, door: Door, name: str, file: str, data: bytes) -> None:
-        if self.told[-1][:3] == ("file", name, file):
-            data = self.told.pop()[3] + data
-        self.told.append(("file", name, file, data))
-
-    def commit(self, door: Door, line: bytes) -> None:
-        self.results(line, 1)
-        self.told.append(("commit",))
-
-    def cut_back(self, door: Door) -> None:
-        self.told.append(("cut back",))
-
-    def word(self, door: Door, word: str, argument: str) -> None:
-        self.told.append(("word", word, argument))
+        pieces.append(rest[:size])
+        rest = rest[size:]
+    assert told(*pieces, is_free=lambda: chance.random() < 0.7) == told(data[1:])

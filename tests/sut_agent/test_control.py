@@ -5,70 +5,16 @@ import time
 from typing import Any
 
 import pytest
-from atex_sut_agent.sut.control import MAX_INLINE, MAX_LINE, Door, Listener
-from atex_sut_agent.sut.results import MAX_RESULT, GrammarError
+from atex_sut_agent.sut.control import MAX_INLINE, MAX_LINE, Door
+from atex_sut_agent.sut.results import MAX_RESULT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-TEST = "/the/test"
+from tests.sut_agent.listening import TEST, Listening, told
 
 
-class Recorder(Listener):
-    """What a door told, so that the same stream in other pieces is the same record."""
-
-    test = TEST
-
-    def __init__(self) -> None:
-        self.told: list[tuple[Any, ...]] = []
-        self.lines = b""  # of results, as they are
-        self.free = True  # are files there for the asking?
-
-    def results(self, lines: bytes, count: int) -> None:
-        decoded = [json.loads(line) for line in lines.split(b"\n")[:-1]]
-        assert len(decoded) == count
-        assert lines.endswith(b"\n")
-        self.lines += lines
-        self.told += [("result", value) for value in decoded]
-
-    def claim(self, door: Door, name: str, files: list[str]) -> bool:
-        if self.free:
-            self.told.append(("claim", name, files))
-        return self.free
-
-    def file(self, door: Door, name: str, file: str, data: bytes) -> None:
-        if self.told[-1][:3] == ("file", name, file):
-            data = self.told.pop()[3] + data
-        self.told.append(("file", name, file, data))
-
-    def commit(self, door: Door, line: bytes) -> None:
-        assert line.endswith(b"\n")
-        self.told.append(("commit", json.loads(line)))
-
-    def cut_back(self, door: Door) -> None:
-        self.told.append(("cut back",))
-
-    def word(self, door: Door, word: str, argument: str) -> None:
-        if word == "bad":
-            raise GrammarError("bad word")
-        self.told.append(("word", word, argument))
-
-
-def told(*pieces: bytes, end: bool = True) -> list[tuple[Any, ...]]:
-    """What is told of a stream in these pieces; the last entry is the error, if there is one."""
-    recorder = Recorder()
-    door = Door(recorder)
-    try:
-        for piece in pieces:
-            door.feed(piece)
-        if end:
-            door.end()
-    except GrammarError as error:
-        recorder.told.append(("error", str(error)))
-    return recorder.told
-
-
-def error(*pieces: bytes) -> str:
-    last = told(*pieces)[-1]
+def error(stream: bytes) -> str:
+    last = told(stream)[-1]
     assert last[0] == "error", last
     return str(last[1])
 
@@ -126,24 +72,24 @@ def test_files() -> None:
         ("file", "part", "a/log", b"12345"),
         ("file", "part", "empty", b""),
         ("file", "part", "a/log", b"yz"),
-        ("commit", value),
+        ("result", value),
+        ("commit",),
         ("word", "noop", ""),
     ]
 
 
 def test_files_that_another_door_is_writing() -> None:
-    recorder = Recorder()
-    recorder.free = False
-    door = Door(recorder)
+    answers = iter((False, True))
+    listener = Listening(lambda: next(answers))
+    door = Door(listener)
     door.feed(b'result {"files": [{"name": "log", "length": 3}]}\nabcno')
     assert door.waiting
-    assert recorder.told == []
-    recorder.free = True
+    assert listener.told == []
     door.feed(b"")
     assert not door.waiting
-    assert [entry[0] for entry in recorder.told] == ["claim", "file", "commit"]
+    assert [entry[0] for entry in listener.told] == ["claim", "file", "result", "commit"]
     door.feed(b"op\n")
-    assert recorder.told[-1] == ("word", "noop", "")
+    assert listener.told[-1] == ("word", "noop", "")
 
 
 @pytest.mark.parametrize("blank", [b" ", b"\t", b"\n", b"\r\n", b" \n\t "])
@@ -155,9 +101,9 @@ def test_white_space_around_a_result(blank: bytes) -> None:
 def test_numbers_stay_as_they_were_written() -> None:
     """Nothing is encoded anew: not even a large number grows, and a frame stays below its limit."""
     text = b'{"a":[\n1e15, 1E+300, 0.10]}'
-    recorder = Recorder()
-    Door(recorder).feed(b"result %d\n%b" % (len(text), text))
-    assert recorder.lines == b'{"a":[ 1e15, 1E+300, 0.10]}\n'
+    listener = Listening()
+    Door(listener).feed(b"result %d\n%b" % (len(text), text))
+    assert listener.lines == b'{"a":[ 1e15, 1E+300, 0.10]}\n'
 
 
 def test_escaped_text() -> None:
@@ -175,6 +121,8 @@ def test_the_last_of_equal_keys_counts() -> None:
 def test_64_deep() -> None:
     deep = b'{"a":' + b"[" * 63 + b"]" * 63 + b"}"
     assert told(b"result %b\n" % deep)[-1][0] == "result"
+    wide = b'{"a\\"[[[":"' + b"[" * 99 + b'","b":[' + b"[]," * 99 + b"{}]}"
+    assert told(b"result %b\n" % wide)[-1][0] == "result"
 
 
 @pytest.mark.parametrize("number", [2**63 - 1, -(2**63), 2**64 - 1, 0, -0.0, 1e308])
@@ -223,10 +171,13 @@ def test_the_longest() -> None:
         (b'result {"a": ' + b"9" * 1000 + b"}\n", "64 bits"),
         (b'result {"a": "\\ud800"}\n', "surrogate"),
         (b'result {"\\udc00": 1}\n', "surrogate"),
+        (b'result {"a": "\\ud800", "a": 1}\n', "surrogate"),
+        (b'result {"a": "\\\\\\ud83d\\\\ude00"}\n', "surrogate"),
         (b'result {"a": "\xff"}\n', "UTF-8"),
         (b'result {"a": "\xed\xa0\x80"}\n', "UTF-8"),
         (b'result {"a":' + b"[" * 64 + b"]" * 64 + b"}\n", "deeper than 64"),
         (b'result {"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "deeper than 64"),
+        (b'result {"a":' + b"[" * 64 + b"]" * 64 + b', "a": 1}\n', "deeper than 64"),
         (b'result {"status": 5}\n', "status is not a string"),
         (b'result {"name": []}\n', "name is not a string"),
         (b'result {"note": {}}\n', "note is not a string"),
@@ -275,7 +226,7 @@ def test_what_is_unfinished_is_dropped_and_its_files_cut_back() -> None:
 
 def test_an_error_behind_a_result_with_files_does_not_touch_them() -> None:
     entries = told(b'result {"files": [{"name": "a", "length": 1}]}\nxresult 0\n')
-    assert [entry[0] for entry in entries] == ["claim", "file", "commit", "error"]
+    assert [entry[0] for entry in entries] == ["claim", "file", "result", "commit", "error"]
 
 
 # In any pieces ---------------------------------------------------------------------------------------------
@@ -336,7 +287,7 @@ def test_byte_by_byte(stream: bytes) -> None:
 
 @pytest.mark.parametrize("stream", [b"result %d\n" % 999_991, b'result {"a":"'])
 def test_small_pieces_of_something_large_cost_no_more_than_large_ones(stream: bytes) -> None:
-    door = Door(Recorder())
+    door = Door(Listening())
     begin = time.process_time()
     door.feed(stream)
     for _ in range(330_000):

@@ -208,7 +208,7 @@ class Door:
         value = decode_result(text)
         files = files_of(value)
         name = subtest_name(value.get("name"), self._listener.test)
-        if files or value.get("partial"):
+        if files or value.get("partial") or value.get("testout") is not None:
             check_name(name)
         # Strings hold no raw line feed, so all that there are stand between them and mean nothing.
         line = text.replace("\n", " ").replace("\r", " ").strip(" \t").encode("utf-8")

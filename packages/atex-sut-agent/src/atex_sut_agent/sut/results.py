@@ -6,6 +6,8 @@ checks that cost something are made only where a cheap look at the text says tha
 
 import json
 import math
+import re
+from itertools import accumulate
 
 from .names import MAX_RESULT_NAME, file_name_error
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 MAX_RESULT = 1024 * 1024  # bytes of JSON
 MAX_DEPTH = 64
 _CLOSER_LOOK = frozenset(("files", "testout", "partial"))
+_BESIDE_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[^]["{}]+')
+_ESCAPE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]|(?P<lone>u[dD][89a-fA-F])|.)")
 _INT64 = (-(2**63), 2**64 - 1)
 
 
@@ -61,9 +65,9 @@ def decode_result(text: str, start: int = 0) -> "dict[str, Any]":
     if end != len(text) and text[end:].strip(" \t\r\n"):
         raise GrammarError("a result is followed by something else on its line")
     if text.count("[", start) + text.count("{", start) > MAX_DEPTH:
-        _check_depth(value)
+        _check_depth(text)
     if "\\u" in text:
-        _check_surrogates(value)
+        _check_surrogates(text)
     return _check_result(value)
 
 
@@ -99,26 +103,17 @@ def count_plain(lines: "list[str]") -> int:
     return count
 
 
-def _check_depth(value: object) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        inner: "list[object]" = []
-        for item in level:
-            if isinstance(item, dict):
-                inner.extend(item.values())
-            elif isinstance(item, list):
-                inner.extend(item)
-        if not inner:
-            return
-        level = inner
-    if any(isinstance(item, (dict, list)) for item in level):
+# Both look at the text, which is JSON: values whose key comes again are in it, and a host reads them too.
+
+
+def _check_depth(text: str) -> None:
+    brackets = _BESIDE_BRACKETS.sub("", text)
+    if max(accumulate(1 if bracket in "[{" else -1 for bracket in brackets)) > MAX_DEPTH:
         raise GrammarError("a result is nested deeper than {}".format(MAX_DEPTH))
 
 
-def _check_surrogates(value: object) -> None:
-    try:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
+def _check_surrogates(text: str) -> None:
+    if any(match.group("lone") for match in _ESCAPE.finditer(text)):
         raise GrammarError("a result holds half of a surrogate pair")
 
 
@@ -141,10 +136,10 @@ def _check_result(value: object) -> "dict[str, Any]":
 
 
 def check_name(name: str) -> None:
-    """Raise GrammarError where a result that has files or is partial may not have this name (a part of the test)."""
+    """Raise GrammarError where a result that is partial or has a file or a testout may not have this name."""
     if len(name.encode("utf-8")) > MAX_RESULT_NAME:
         raise GrammarError(
-            "the name of a result that has files or is partial is longer than {} bytes".format(
+            "the name of a result that is partial or has files is longer than {} bytes".format(
                 MAX_RESULT_NAME
             )
         )
