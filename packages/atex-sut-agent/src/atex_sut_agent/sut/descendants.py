@@ -33,24 +33,20 @@ class Descendants:
         return found
 
     def _kill_adopted(self, leader: int) -> "list[int]":
-        """Kill our children, and theirs as they become ours.
+        """Kill our children, and theirs as they become ours, which is when we find the parent dead.
 
         In a tight loop, for a while: what starts its successor and ends has another pid each time.
         """
         deadline = now() + _SPELL
         while True:
-            living = self._adopted(leader)
-            processes.kill(living)
-            if not living or now() > deadline:
-                return living
+            found = self._adopted(leader)
+            processes.kill([pid for pid in found if not processes.reap(pid)])
+            if not found or now() > deadline:
+                return found
 
     def _adopted(self, leader: int) -> "list[int]":
-        """Return our living children that are of this run, but for its leader; the dead ones are reaped."""
-        return [
-            pid
-            for pid in processes.children()
-            if pid != leader and not self._is_spared(pid) and not processes.reap(pid)
-        ]
+        """Return our children that are of this run, but for its leader, the dead ones included."""
+        return [pid for pid in processes.children() if pid != leader and not self._is_spared(pid)]
 
     def _is_spared(self, pid: int) -> bool:
         return pid in self._spared and processes.starts_of([pid]).get(pid) == self._spared[pid]
