@@ -347,9 +347,11 @@ def test_the_output_is_not_written_by_its_other_name(told: Told, before: int | N
     assert told.files_on_disk() == {f"{told.folder}/subtests/a/log": b"output"}
 
 
-def test_unfinished_files_are_bounded(told: Told) -> None:
+def test_unfinished_files_are_bounded(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atex_executor.result_files._MAX_UNFINISHED", 2 * 1024 * 1024)
+
     def send_many() -> None:
-        for number in range(10_000):
+        for number in range(1000):
             message = FileChunk(run=1, name=f"{number:04}" * 1000, file="f", offset=0)
             told.recorder.apply(message, b"")
 

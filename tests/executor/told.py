@@ -8,6 +8,7 @@ from typing import Any
 
 from atex_executor import FolderSink
 from atex_executor.ending import Ending
+from atex_executor.journal import Attempt
 from atex_executor.layout import attempt_folder, result_file
 from atex_executor.recorder import Recorder
 from atex_fmf import Test
@@ -24,7 +25,14 @@ class Told:
         self.test = Test(name=test, test="true", serial=1)
         self.folder = attempt_folder("p", test, 1, attempt)
         self.attempt = attempt
-        self.recorder = Recorder(sink, self.test, platform="p", machine="m", attempt=attempt)
+        self.begun = Attempt.of(
+            self.test,
+            platform="p",
+            machine="m",
+            attempt=attempt,
+            started="2026-11-20T15:04:05.123Z",
+        )
+        self.recorder = Recorder(sink, self.begun)
         self.output = b""
         self.files: dict[str, bytes] = {}  # path below files/: content
         self._lengths: dict[tuple[str, str], int] = {}
@@ -80,7 +88,7 @@ class Told:
 
     def ends(self, ending: Ending = PASSED) -> dict[str, Any]:
         """The run is over; return its final record."""
-        return self.recorder.close(ending, started="2026-11-20T15:04:05.123Z", seconds=1.0)
+        return self.recorder.close(ending, seconds=1.0)
 
     def records(self) -> list[dict[str, Any]]:
         """The lines of this attempt."""

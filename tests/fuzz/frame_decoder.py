@@ -5,23 +5,32 @@ of well-formed frames, with SEPARATOR between them. Its other bits say how the s
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import msgspec
 from atex_executor.ending import infra
-from atex_executor.errors import FileRefused, ProtocolBroken
+from atex_executor.errors import ProtocolBroken
+from atex_executor.journal import Attempt
 from atex_executor.recorder import Recorder
-from atex_executor.sink import Sink
-from atex_fmf import Test
-from atex_sut_agent.protocol import MAX_HEAD, MAX_TAIL, FrameError, FrameReader
+from atex_executor.resume import open_attempts
+from atex_sut_agent.protocol import MAX_HEAD, MAX_TAIL, AgentMessage, FrameError, FrameReader
 from atex_sut_agent.protocol import decode_agent_message as decode
 from atex_sut_agent.sut.framing import pack
 
+from tests.executor.memory_sink import MemorySink
 from tests.fuzz.control_parser import TOKENS as CONTROL_TOKENS
 
 SEPARATOR = b"\x1e"
-FOLDER = "p/t/@1.1/"
+FOLDER = "p/t/@1.1"
+ATTEMPT = Attempt(
+    folder=FOLDER,
+    test="/t",
+    platform="p",
+    serial=1,
+    attempt=1,
+    machine="m",
+    started="2026-11-20T15:04:05.123Z",
+)
 
 _HEADS = [
     b'{"kind":"output","run":1,"offset":0}',
@@ -33,6 +42,11 @@ _HEADS = [
     b'{"kind":"noted","run":1,"note":"n"}',
     b'{"kind":"sync","run":1}',
     b'{"kind":"marked","run":1,"name":"m","value":""}',
+    b'{"kind":"file","run":1,"name":"a","file":"log","offset":3,"before":3}',
+    b'{"kind":"results","run":1,"first":2,"before":[3]}',
+    b'{"kind":"dropped","run":1,"cuts":[{"name":"a","file":"log","length":null}],"note":"n"}',
+    b'{"kind":"test-added","run":1,"number":1,"test":"/t","environment":{"A":"b"}}',
+    b'{"kind":"restarting","run":1,"clock":{"used":1.5,"limit":60,"saved":[[1,2]]}}',
 ]
 TOKENS = [*_HEADS, *CONTROL_TOKENS, SEPARATOR, b'"before":', b'"partial":true', b"../", b"\x00"]
 
@@ -44,10 +58,21 @@ def seeds() -> list[bytes]:
     partial = b'{"name":"a","partial":true,"k":[1]}\n{"name":"a","k":[2]}\n'
     stories = [
         [_HEADS[0], b"abc", _HEADS[1], b"def"],
-        [_HEADS[2], b"abc", _HEADS[3], result],
-        [_HEADS[2], b"abc", _HEADS[5], b"", _HEADS[3], own],
+        [
+            _HEADS[3],
+            own,
+            _HEADS[2],
+            b"abc",
+            _HEADS[4],
+            result,
+            _HEADS[9],
+            b"def",
+            _HEADS[10],
+            result,
+        ],
+        [_HEADS[2], b"abc", _HEADS[11], b"", _HEADS[3], own],
         [_HEADS[3], partial, _HEADS[6], b""],
-        [_HEADS[7], b"", _HEADS[8], b""],
+        [_HEADS[7], b"", _HEADS[8], b"", _HEADS[12], b"", _HEADS[13], b""],
     ]
     frames = [pack(n + 1, head, b"tail" * n) for n, head in enumerate(_HEADS)]
     return [
@@ -80,11 +105,14 @@ def _frames(data: bytes) -> Iterator[bytes]:
 
 
 def _read(pieces: list[bytes]) -> list[tuple[object, ...]]:
-    """Return what became of it: the frames, what the sink has, and how it ended."""
-    sink = _MemorySink()
-    test = Test(name="/t", test="true", serial=1)
-    recorder = Recorder(sink, test, platform="p", machine="m", attempt=1)
+    """Return what became of it: the frames, what the sink has, and how it ended.
+
+    In the middle the host is killed, and another one goes on, to which all comes again.
+    """
+    sink = MemorySink(FOLDER)
+    recorder = Recorder(sink, ATTEMPT, tests={"/t"})
     reader = FrameReader()
+    messages: list[tuple[AgentMessage, bytes]] = []
     seen: list[tuple[object, ...]] = []
     try:
         for piece in pieces:
@@ -94,67 +122,35 @@ def _read(pieces: list[bytes]) -> list[tuple[object, ...]]:
                 message = decode(head)
                 seen.append((number, head, tail))
                 recorder.apply(message, tail)
+                messages.append((message, tail))
     except (FrameError, ProtocolBroken) as error:
         seen.append((str(error),))
-    recorder.close(infra("x"), started="2026-11-20T15:04:05.123Z", seconds=1.0)
-    sink.check()
-    return [*seen, (sink.lines,), *sink.files.items()]
+    left = sink.content()
+    (attempt,) = open_attempts(sink.journal_lines, sink.lines)
+    resumed = Recorder(sink, attempt, tests={"/t"})
+    for message, tail in messages:
+        resumed.apply(message, tail)
+    assert sink.content() == left
+    resumed.close(infra("x"), seconds=1.0)
+    check_records(sink)
+    return [*seen, sink.content()]
 
 
-class _MemorySink(Sink):
-    """A sink that believes nothing: what comes from a machine must never get here wrong."""
-
-    def __init__(self) -> None:
-        self.lines: list[bytes] = []
-        self.files: dict[str, bytes] = {}
-
-    def records(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        self.lines += [msgspec.json.encode(line) for line in lines]
-
-    def check(self) -> None:
-        """One final record, the last; no key of the runner's is forged; every listed file is there."""
-        last = 0
-        for line in self.lines:
-            record = msgspec.json.decode(line)
-            assert b"\n" not in line
-            assert (record["test"], record["platform"], record["serial"]) == ("/t", "p", 1)
-            assert record["attempt"] == 1
-            assert ("final" in record) == (line is self.lines[-1])
-            if "final" not in record:
-                assert record["n"] > last
-                last = record["n"]
-                assert not {"machine", "started", "seconds", "exit_code"} & record.keys()
-            for path in record.get("files", ()):
-                assert path in self.files
-
-    def _checked(self, path: str) -> str:
-        assert path.startswith(FOLDER)
-        assert "\0" not in path
-        assert not {"", ".", ".."} & set(path.split("/"))
-        if any(path.startswith(f"{file}/") or file.startswith(f"{path}/") for file in self.files):
-            raise FileRefused("it is a folder and a file")
-        return path
-
-    def write(self, path: str, offset: int, data: bytes) -> None:
-        content = self.files.get(self._checked(path), b"")
-        assert offset <= len(content)
-        self.files[path] = content[:offset] + data + content[offset + len(data) :]
-
-    def link(self, existing: str, path: str) -> None:
-        if self._checked(path) in self.files:
-            raise FileRefused("it exists")
-        self.files[path] = self.files[existing]
-
-    def length(self, path: str) -> int | None:
-        content = self.files.get(path)
-        return None if content is None else len(content)
-
-    def cut(self, path: str, length: int) -> None:
-        assert length <= len(self.files[path])
-        self.files[path] = self.files[path][:length]
-
-    def remove(self, path: str) -> None:
-        del self.files[path]
-
-    def close(self) -> None:
-        pass
+def check_records(sink: MemorySink) -> None:
+    """One final record, the last; no key of the runner's is forged; every listed file is there, and listed once."""
+    numbers = []
+    files: list[str] = []
+    for line in sink.lines:
+        record = msgspec.json.decode(line)
+        assert line.endswith(b"\n")
+        assert b"\n" not in line[:-1]
+        assert (record["test"], record["platform"], record["serial"]) == ("/t", "p", 1)
+        assert record["attempt"] == 1
+        assert ("final" in record) == (line is sink.lines[-1])
+        if "final" not in record:
+            numbers.append(record["n"])
+            assert not {"machine", "started", "seconds", "exit_code"} & record.keys()
+        files += record.get("files", ())
+    assert len(set(numbers)) == len(numbers)
+    assert len(set(files)) == len(files)
+    assert set(files) <= sink.contents.keys()

@@ -16,14 +16,17 @@ from atex_executor.errors import (
 )
 from atex_executor.executor import Executor, RunOutcome
 from atex_executor.folder import FolderSink
+from atex_executor.journal import AddedTest
 from atex_executor.phases import check_plan
 from atex_executor.records import unstarted_record
+from atex_executor.resume import OpenAttempt, read_journal
 from atex_executor.sink import Sink
 from atex_executor.times import Times
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AddedTest",
     "AgentUnavailable",
     "Executor",
     "ExecutorError",
@@ -31,6 +34,7 @@ __all__ = [
     "FolderSink",
     "MachineBusy",
     "MachineLost",
+    "OpenAttempt",
     "PhaseFailed",
     "ProtocolBroken",
     "RunOutcome",
@@ -42,5 +46,6 @@ __all__ = [
     "UnsupportedPhase",
     "UploadFailed",
     "check_plan",
+    "read_journal",
     "unstarted_record",
 ]

@@ -20,6 +20,7 @@ from atex_executor.attachment import Launch
 from atex_executor.ending import infra
 from atex_executor.environment import environment_of_test, metadata_text
 from atex_executor.errors import ExecutorError
+from atex_executor.journal import Attempt
 from atex_executor.phases import PHASE_LIMIT, STRICT, Phases, check_plan
 from atex_executor.reception import tree_folder
 from atex_executor.recorder import Recorder
@@ -90,6 +91,7 @@ class Executor:
         self._connection = connection
         self.suite = suite
         """What it runs."""
+        self._names = frozenset(test.name for test in suite.tests)
         self._platform = platform
         self._machine = machine
         self._variables = {**environment, **secrets}
@@ -169,22 +171,32 @@ class Executor:
     def run(self, test: Test, sink: Sink, *, attempt: int = 1) -> RunOutcome:
         """Run one test and record it into `sink`; its final record is there when this returns, and is its last.
 
-        Raises SinkError where that record can not be written, and nothing for what the test or the machine does.
+        Raises SinkError where it can not be begun in the journal or that record not be written, and nothing for what
+        the test or the machine does.
         """
         refusal = self._refusal()
         if refusal is not None:
             return self._refuse(test, sink, attempt, refusal)
-        recorder = Recorder(
-            sink, test, platform=self._platform, machine=self._machine, attempt=attempt
-        )
+        key = os.urandom(8).hex()
         started = timestamp(time.time())
-        begun = time.monotonic()
+        begun = Attempt.of(
+            test,
+            platform=self._platform,
+            machine=self._machine,
+            attempt=attempt,
+            started=started,
+            session=self._session.id,
+            incarnation=self._session.incarnation,
+            key=key,
+        )
+        recorder = Recorder(sink, begun, tests=self._names)
+        clock = time.monotonic()
         ending = infra("interrupted on the host")
         try:
-            ending = self._session.run(self._job(test, attempt, recorder))
+            ending = self._session.run(Job(partial(self._order, test, attempt, key), recorder))
         finally:
-            seconds = time.monotonic() - begun if ending.seconds is None else ending.seconds
-            record = recorder.close(ending, started=started, seconds=seconds)
+            seconds = time.monotonic() - clock if ending.seconds is None else ending.seconds
+            record = recorder.close(ending, seconds=seconds)
             self._session.recorded()
         return RunOutcome(
             status=record["status"],
@@ -271,9 +283,6 @@ class Executor:
             )
 
     # Tests -----------------------------------------------------------------------------------------------
-
-    def _job(self, test: Test, attempt: int, recorder: Recorder) -> Job:
-        return Job(partial(self._order, test, attempt, os.urandom(8).hex()), recorder)
 
     def _order(self, test: Test, attempt: int, key: str, restarts: int) -> Start:
         strict = "" if test.framework == "beakerlib" else STRICT

@@ -2,20 +2,19 @@
 
 Guarantees:
 
-- The lines of one `records()` are there whole and together, or not at all: one write(2), taken back where the disk
-  takes only a part of it.
+- The lines of one `records()` are there whole and together, or not at all, and so are those of one `journal()`.
 - What was written survives the death of this process at once, and a power cut after about a second, or as soon as
   `sync()` or `close()` has returned.
 
-Threads: one daemon thread syncs, a second after the first write that is not synced. `_tail` orders the writes to
-results.jsonl and guards its descriptor and its length `_end`; it is held over that one write, which is its purpose.
-`_lock` guards `_dirty` and `_failure`; nothing is waited for under it.
+Threads: one daemon thread syncs, a second after the first write that is not synced. `_lock` guards `_dirty` and
+`_failure`; nothing is waited for under it. `_syncing` lets one thread sync at a time, so that who syncs next finds
+done what others had begun.
 """
 
 import errno
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +22,10 @@ from typing import Any, Self
 import msgspec
 
 from atex_executor.errors import FileRefused, SinkError, SinkFull
+from atex_executor.journal import JOURNAL
+from atex_executor.journal_file import JournalFile
+from atex_executor.line_file import LineFile
+from atex_executor.resume import RESULTS, read_journal
 from atex_executor.sink import Sink
 
 _SYNC_AFTER = 1.0  # seconds
@@ -33,28 +36,25 @@ _REFUSED = (
     errno.EISDIR,
     errno.ENOTDIR,
     errno.ENAMETOOLONG,
-    errno.EMLINK,
     errno.ELOOP,
 )
-_LOOK_BACK = 64 * 1024  # bytes
 
 _encoder = msgspec.json.Encoder()
 
 
 class FolderSink(Sink):
-    """Writes `results.jsonl` and `files/` into `folder`, which is made where it does not exist.
+    """Writes `results.jsonl`, `partial.jsonl` and `files/` into `folder`, which is made where it does not exist.
 
-    A results.jsonl that is there already is continued; what follows its last line feed is cut off. Raises SinkError
-    where the folder can not be written. A context manager: leaving it closes.
+    What is there already is continued; a torn line at the end of the first two is cut off. Raises SinkError where the
+    folder can not be written. A context manager: leaving it closes.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(os.path.abspath(folder))
         self._files = str(self.folder / "files")
-        self._results_path = str(self.folder / "results.jsonl")
-        self._tail = threading.Lock()
         self._lock = threading.Lock()
-        self._dirty: set[str] = set()  # absolute paths of what is to be synced, folders too
+        self._syncing = threading.Lock()
+        self._dirty = {str(self.folder)}  # absolute paths of what is to be synced, folders too
         self._failure: OSError | None = (
             None  # of syncing: what was taken may be lost, so no more is taken
         )
@@ -62,10 +62,9 @@ class FolderSink(Sink):
         self._closed = threading.Event()
         try:
             os.makedirs(self._files, exist_ok=True)
-            self._results = os.open(
-                self._results_path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
-            )
-            self._end = _cut_torn_line(self._results)
+            self._results = LineFile(str(self.folder / RESULTS))
+            attempts = [attempt.begun.folder for attempt in read_journal(self.folder)]
+            self._journal = JournalFile(str(self.folder / JOURNAL), attempts)
         except OSError as error:
             raise SinkError(
                 f"no results can be written to {self.folder}: {error.strerror}"
@@ -88,20 +87,33 @@ class FolderSink(Sink):
 
     def records(self, lines: Sequence[Mapping[str, Any]]) -> None:
         data = _encoder.encode_lines(lines)
-        with self._tail:
-            self._check()
-            try:
-                self._append(data)
-            except OSError as error:
-                raise _translated(error, self._results_path) from error
-        self._changed(self._results_path)
+        self._check()
+        try:
+            self._results.append(data)
+        except OSError as error:
+            raise _translated(error, self._results.path) from error
+        self._changed(self._results.path)
 
-    def _append(self, data: bytes) -> None:
-        written = os.write(self._results, data)
-        if written < len(data):
-            os.ftruncate(self._results, self._end)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._end += written
+    def journal(self, attempt: str, lines: Sequence[Any]) -> None:
+        self._check()
+        try:
+            self._journal.append(attempt, lines)
+        except OSError as error:
+            raise _translated(error, self._journal.path) from error
+        self._changed(self._journal.path)
+
+    def journaled(self, attempt: str) -> Iterator[bytes]:
+        try:
+            yield from self._journal.lines(attempt)
+        except OSError as error:
+            raise _translated(error, self._journal.path) from error
+
+    def forget(self, attempt: str) -> None:
+        self._check()
+        try:
+            self._journal.forget(attempt)
+        except OSError as error:
+            raise _translated(error, self._journal.path) from error
 
     def write(self, path: str, offset: int, data: bytes) -> None:
         self._check()
@@ -141,13 +153,21 @@ class FolderSink(Sink):
         try:
             self._make_folder_of(full)
             os.link(self._full(existing), full)
-        except FileExistsError as error:
-            if self.same_file(existing, path):
+        except OSError as error:
+            if error.errno == errno.EEXIST and self.same_file(existing, path):
                 return False
-            raise _translated(error, full) from error
+            if error.errno != errno.EMLINK:
+                raise _translated(error, full) from error
+            self._link_by_name(existing, path)
+        return True
+
+    def _link_by_name(self, existing: str, path: str) -> None:
+        """The file has as many names as its file system allows (65,000 on ext4): make a symbolic link."""
+        full = self._full(path)
+        try:
+            os.symlink(os.path.relpath(self._full(existing), os.path.dirname(full)), full)
         except OSError as error:
             raise _translated(error, full) from error
-        return True
 
     def same_file(self, one: str, other: str) -> bool:
         try:
@@ -165,6 +185,10 @@ class FolderSink(Sink):
             return None
         except OSError as error:
             raise _translated(error, full) from error
+
+    def files(self, folder: str) -> Iterator[str]:
+        for inner, _, names in os.walk(self._full(folder)):
+            yield from (os.path.join(inner, name)[len(self._files) + 1 :] for name in names)
 
     def cut(self, path: str, length: int) -> None:
         self._check()
@@ -184,29 +208,30 @@ class FolderSink(Sink):
             raise _translated(error, full) from error
 
     def sync(self) -> None:
-        """Return when all that was written before is safe from a power cut. Raises SinkError where it is not."""
-        with self._lock:
-            dirty, self._dirty = self._dirty, set()
-        try:
-            if len(dirty) > _MANY_FILES:
-                os.sync()
-            else:
-                for path in dirty:
-                    _sync(path)
-        except OSError as error:
+        with self._syncing:
             with self._lock:
-                self._failure = error
+                dirty, self._dirty = self._dirty, set()
+            try:
+                if len(dirty) > _MANY_FILES:
+                    os.sync()
+                else:
+                    for path in dirty:
+                        _sync(path)
+            except OSError as error:
+                with self._lock:
+                    self._failure = error
         self._check_failure()
 
     def close(self) -> None:
         """Sync and close. Raises SinkError where syncing failed, and is closed then as well."""
-        with self._tail:
+        with self._lock:
             if self._closed.is_set():
                 return
             self._closed.set()
-            os.close(self._results)
         self._unsynced.set()
         self._syncer.join()
+        self._results.close()
+        self._journal.close()
         self.sync()
 
     def _full(self, path: str) -> str:
@@ -256,17 +281,3 @@ def _sync(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _cut_torn_line(fd: int) -> int:
-    """Cut off what follows the last line feed of the file; return its length then."""
-    end = os.fstat(fd).st_size
-    while end > 0:
-        start = max(0, end - _LOOK_BACK)
-        found = os.pread(fd, end - start, start).rfind(b"\n")
-        if found >= 0:
-            end = start + found + 1
-            break
-        end = start
-    os.ftruncate(fd, end)
-    return end

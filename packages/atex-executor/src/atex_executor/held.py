@@ -51,12 +51,11 @@ class OwnResult(HeldResult):
     @property
     def others(self) -> dict[str, Any]:
         """All keys but status and note."""
-        return {key: value for key, value in self.keys.items() if key != "note"}
+        return {key: value for key, value in self.keys.items() if key not in ("status", "note")}
 
     def add(self, n: int, result: dict[str, Any], files: Iterable[str]) -> None:
-        status = result.pop("status", None)
-        if status is not None:
-            self.status = worse(self.status, status)
+        if result.get("status") is not None:
+            self.status = worse(self.status, result["status"])
         super().add(n, result, files)
 
 

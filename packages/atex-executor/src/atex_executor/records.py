@@ -3,6 +3,7 @@
 The runner's keys come first and in the order of that page, then those of the test. Keys without a value are left out.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -27,9 +28,17 @@ RUNNER_KEYS = frozenset(
 )
 
 
+_NOT_UTF_8 = re.compile("[\ud800-\udfff]")
+
+
 def record_head(test: Test, platform: str, attempt: int) -> dict[str, Any]:
     """Return the keys that all records of one attempt begin with."""
-    return {"test": test.name, "platform": platform, "serial": test.serial, "attempt": attempt}
+    return {
+        "test": readable(test.name),
+        "platform": readable(platform),
+        "serial": test.serial,
+        "attempt": attempt,
+    }
 
 
 def final_record(
@@ -48,12 +57,12 @@ def final_record(
     record = {
         **head,
         "final": True,
-        "machine": machine,
+        "machine": machine and readable(machine),
         "started": started,
         "seconds": None if seconds is None else round(seconds, 3),
         "exit_code": exit_code,
         "status": status,
-        "note": note,
+        "note": note and readable(note),
         "files": list(files) or None,
     }
     return {key: value for key, value in record.items() if value is not None} | dict(others)
@@ -64,6 +73,16 @@ def unstarted_record(
 ) -> dict[str, Any]:
     """Return the final record of a test that nobody started; `status` is "infra" or "skip", `note` says why."""
     return final_record(record_head(test, platform, attempt), status=status, note=note)
+
+
+def readable(text: str) -> str:
+    r"""Return `text` as a record can hold it: a byte of a name that is no UTF-8 is written \xHH, as Python shows it."""
+    return _NOT_UTF_8.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
 def timestamp(moment: float) -> str:

@@ -5,7 +5,7 @@ is held to its word. How long a file is, is asked from the sink, so that a test 
 is unfinished is in memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -14,6 +14,8 @@ from atex_sut_agent.sut.names import MAX_RESULT_NAME, file_name_error
 
 from atex_executor import layout
 from atex_executor.errors import FileRefused, ProtocolBroken
+from atex_executor.journal import Journal, Refused
+from atex_executor.resume import OpenAttempt
 from atex_executor.sink import Sink
 
 MAX_NAME = (
@@ -33,31 +35,46 @@ class _Listed(msgspec.Struct):
 
 
 class _Unfinished:
-    """A file that gets bytes for a result which is still to come. `before` is its length at first, None: new."""
+    """A file that gets bytes for a result which is still to come."""
 
-    __slots__ = ("before", "length", "path")
+    __slots__ = ("before", "length", "path", "there")
 
-    def __init__(self, path: str, before: int | None) -> None:
+    def __init__(self, path: str, before: int | None, length: int, there: int | None) -> None:
         self.path = path
-        self.before = before
-        self.length = before or 0
+        self.before = before  # bytes that it had when the result began, None: it is new
+        self.length = length  # bytes that were told of
+        self.there = there  # bytes that were there when the first of them came, None: no file
 
 
 class ResultFiles:
-    """Writes the files of one attempt below `folder` into `sink`; `output` is the path of the test's output.
+    """Writes the files of one attempt into `sink`; `output` is the path of the test's output.
 
     What is the machine's fault raises ProtocolBroken, what is the sink's SinkError. What is the test's (a name that is
-    a folder already) is in `refusal`, the first time in words; such a file is not written, and the rest goes on.
+    a folder already) is told to `fail`, in words; such a file is not written, and the rest goes on.
+
+    Where another process began the attempt (`resumed`), chunks and results may come again that it has dealt with:
+    what is there already is not written again.
     """
 
-    def __init__(self, sink: Sink, folder: str, output: str) -> None:
-        self.refusal: str | None = None
+    def __init__(
+        self,
+        sink: Sink,
+        journal: Journal,
+        attempt: OpenAttempt,
+        output: str,
+        fail: Callable[[str], None],
+    ) -> None:
         self._sink = sink
-        self._folder = folder
+        self._journal = journal
+        self._folder = attempt.begun.folder
         self._output = output
+        self._fail = fail
+        self._resumed = attempt.resumed
         self._unfinished: dict[str, dict[str, _Unfinished]] = {}  # by result, by file
-        self._refused: set[_Key] = set()
+        self._refused = attempt.refused
         self._memory = 0  # bytes, an estimate
+        for key in self._refused:
+            self._remember(key, "")
 
     def chunk(self, name: str, file: str, offset: int, before: int | None, data: bytes) -> None:
         """Write the next bytes of `file` of the result `name`; it had `before` bytes, None: it is new."""
@@ -65,19 +82,21 @@ class ResultFiles:
         if key in self._refused:
             return
         try:
-            unfinished = self._find(key) or self._begin(key, before)
-            if offset != unfinished.length:
+            unfinished = self._find(key) or self._begin(key, before, offset)
+            if offset != unfinished.length or before != unfinished.before:
                 raise ProtocolBroken(
                     f"file {file!r} has {unfinished.length} bytes, more came for offset {offset}"
                 )
-            self._sink.write(unfinished.path, offset, data)
+            known = max(0, (unfinished.there or 0) - offset)
+            if known < len(data) or unfinished.there is None:
+                self._sink.write(unfinished.path, offset + known, data[known:])
         except FileRefused as error:
             self._refuse(key, error)
         else:
             unfinished.length += len(data)
 
     def finish(self, name: str, listed: Any, before: Sequence[int | None]) -> list[str]:
-        """Return the paths that a result with this `files` is the first to list; their bytes have come before.
+        """Return those of the files `listed` which this result is the first to list; their bytes have come before.
 
         `before` are their lengths before, in the order in which `listed` names them first.
         """
@@ -94,33 +113,45 @@ class ResultFiles:
             raise ProtocolBroken(
                 f"{len(before)} lengths came with a result of {len(lengths)} files"
             )
-        new = [
-            self._finish_one((name, file), length, was)
+        return [
+            file
             for (file, length), was in zip(lengths.items(), before, strict=True)
+            if self._finish_one((name, file), length, was)
         ]
-        return [path for path in new if path is not None]
 
-    def _finish_one(self, key: _Key, length: int, before: int | None) -> str | None:
+    def _finish_one(self, key: _Key, length: int, before: int | None) -> bool:
+        """Return whether the file is a new one."""
         if key in self._refused:
-            return None
+            return False
         unfinished = self._find(key)
-        came = unfinished.length - (unfinished.before or 0) if unfinished else None
-        if unfinished is None or came != length or before != unfinished.before:
+        if unfinished is None and self._resumed:  # the process that was killed has got all of it
+            came = (self._sink.length(self._path(key)) or 0) - (before or 0)
+            fits = came >= length
+        else:
+            came = unfinished.length - (unfinished.before or 0) if unfinished else 0
+            fits = unfinished is not None and came == length and before == unfinished.before
+        if not fits:
             raise ProtocolBroken(
                 f"a result lists {length} bytes of file {key[1]!r} behind {before}, {came} came"
             )
-        self._forget(key, unfinished)
-        return unfinished.path if unfinished.before is None else None
+        self._forget(key)
+        return before is None
 
-    def link(self, name: str, file: str) -> list[str]:
-        """Give the test's output the name `file` of the result `name`; return the path as a list, empty if not new."""
-        check_names(name, file)
-        path = layout.result_file(self._folder, name, file)
+    def has(self, name: str, file: str) -> bool:
+        """Is there a file of this name already?"""
+        return self._sink.length(self._path((name, file))) is not None
+
+    def link(self, name: str, file: str) -> bool:
+        """Give the test's output the name `file` of the result `name`; return False where it can not have it."""
+        path = self._path((name, file))
         try:
-            return [path] if self._sink.link(self._output, path) else []
+            if self._sink.length(self._output) is None:
+                self._sink.output(self._output, 0, b"")
+            self._sink.link(self._output, path)
         except FileRefused as error:
             self._refuse((name, file), error)
-            return []
+            return False
+        return True
 
     def drop(self, cuts: Sequence[Cut]) -> None:
         """Cut files back to what they were before a result that stayed unfinished."""
@@ -128,7 +159,11 @@ class ResultFiles:
             key = (cut.name, cut.file)
             if key in self._refused:
                 continue
-            unfinished = self._find(key) or self._begin(key, cut.length)
+            try:
+                unfinished = self._find(key) or self._begin(key, cut.length, cut.length or 0)
+            except FileRefused as error:
+                self._refuse(key, error)
+                continue
             if cut.length != unfinished.before:
                 raise ProtocolBroken(
                     f"file {cut.file!r} is to be cut back to {cut.length} bytes, it had others"
@@ -145,22 +180,29 @@ class ResultFiles:
         files = self._unfinished.get(key[0])
         return files.get(key[1]) if files else None
 
-    def _begin(self, key: _Key, before: int | None) -> _Unfinished:
-        name, file = key
-        check_names(name, file)
-        path = layout.result_file(self._folder, name, file)
-        length = self._sink.length(path)
-        if length is not None and self._sink.same_file(path, self._output):
+    def _begin(self, key: _Key, before: int | None, offset: int) -> _Unfinished:
+        path = self._path(key)
+        there = self._sink.length(path)
+        if there is not None and self._sink.same_file(path, self._output):
             raise FileRefused("it is the output of the test")
-        if before != length:
-            raise ProtocolBroken(f"file {file!r} is said to have {before} bytes, it has {length}")
-        unfinished = _Unfinished(path, before)
-        self._remember(key, unfinished.path)
-        self._unfinished.setdefault(name, {})[file] = unfinished
+        fits = before == there and offset == (before or 0)
+        if self._resumed:
+            fits = 0 <= (before or 0) <= offset <= (there or 0)
+        if not fits:
+            raise ProtocolBroken(
+                f"file {key[1]!r} is said to have {before} bytes and to go on at {offset}, it has {there}"
+            )
+        unfinished = _Unfinished(path, before, offset, there)
+        self._remember(key, path)
+        self._unfinished.setdefault(key[0], {})[key[1]] = unfinished
         return unfinished
 
+    def _path(self, key: _Key) -> str:
+        check_names(*key)
+        return layout.result_file(self._folder, *key)
+
     def _cut_back(self, key: _Key, unfinished: _Unfinished) -> None:
-        self._forget(key, unfinished)
+        self._forget(key)
         if unfinished.before is not None:
             self._sink.cut(unfinished.path, unfinished.before)
         elif self._sink.length(unfinished.path) is not None:
@@ -172,20 +214,22 @@ class ResultFiles:
             self._cut_back(key, unfinished)
         self._remember(key, "")
         self._refused.add(key)
-        self.refusal = self.refusal or f"file {key[1]!r} can not be stored: {error}"
+        self._journal.add(Refused(name=key[0], file=key[1]))
+        self._fail(f"file {key[1]!r} can not be stored: {error}")
 
     def _remember(self, key: _Key, path: str) -> None:
         self._memory += self._cost(key, path)
         if self._memory > _MAX_UNFINISHED:
             raise ProtocolBroken("too many files without a result that lists them")
 
-    def _forget(self, key: _Key, unfinished: _Unfinished) -> None:
+    def _forget(self, key: _Key) -> None:
         name, file = key
-        files = self._unfinished[name]
-        del files[file]
+        files = self._unfinished.get(name, {})
+        unfinished = files.pop(file, None)
         if not files:
-            del self._unfinished[name]
-        self._memory -= self._cost(key, unfinished.path)
+            self._unfinished.pop(name, None)
+        if unfinished is not None:
+            self._memory -= self._cost(key, unfinished.path)
 
     def _cost(self, key: _Key, path: str) -> int:
         name, file = key

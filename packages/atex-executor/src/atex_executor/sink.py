@@ -1,7 +1,7 @@
 """Where results go."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -47,6 +47,29 @@ class Sink(ABC):
     @abstractmethod
     def remove(self, path: str) -> None:
         """Remove a file that belongs to no result after all."""
+
+    @abstractmethod
+    def files(self, folder: str) -> Iterator[str]:
+        """Yield the paths of all files in a folder and below it; none where it does not exist."""
+
+    @abstractmethod
+    def journal(self, attempt: str, lines: Sequence[Any]) -> None:
+        """Append `lines`, what msgspec encodes, to the journal of an attempt that is not closed; all or none.
+
+        `attempt` is its folder.
+        """
+
+    @abstractmethod
+    def journaled(self, attempt: str) -> Iterator[bytes]:
+        """Yield the lines of an attempt's journal, encoded, each as a pair of `attempt` and what was given."""
+
+    @abstractmethod
+    def forget(self, attempt: str) -> None:
+        """The attempt is closed, and its journal not needed any more."""
+
+    @abstractmethod
+    def sync(self) -> None:
+        """Return when all that was written before is safe from a power cut."""
 
     @abstractmethod
     def close(self) -> None:

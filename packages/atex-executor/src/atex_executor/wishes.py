@@ -1,0 +1,91 @@
+"""What a test asks of those who run it, beyond its own results: marks on its machine, further runs of tests."""
+
+from collections.abc import Callable, Container
+
+from atex_sut_agent.protocol import Marked as MarkedMessage
+from atex_sut_agent.protocol import TestAdded
+
+from atex_executor.errors import ProtocolBroken
+from atex_executor.journal import AddedTest, Journal, Marked
+from atex_executor.resume import OpenAttempt
+
+MAX_WISHES = 1024 * 1024  # bytes of names, values and variables, of one run
+_MAX_WISH = 16 * 1024  # bytes; a control line has 4096
+_ENTRY_COST = 100  # bytes
+
+OnMark = Callable[[str, str], None]
+"""Takes the name and the value of a mark."""
+OnAddTest = Callable[[AddedTest], None]
+
+
+class Wishes:
+    """Journals the marks and added tests of one attempt, and hands them on. Each is handed on once by one process.
+
+    `tests` are the names that may be added; `fail` takes in words what the test does wrong.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        attempt: OpenAttempt,
+        *,
+        tests: Container[str],
+        on_mark: OnMark,
+        on_addtest: OnAddTest,
+        fail: Callable[[str], None],
+    ) -> None:
+        self.added = attempt.added[-1].number if attempt.added else 0
+        """How many runs it has asked for."""
+        self._journal = journal
+        self._resumed = attempt.resumed
+        self._tests = tests
+        self._on_mark = on_mark
+        self._on_addtest = on_addtest
+        self._fail = fail
+        self._bytes = sum(_size(name, value) for name, value in attempt.marks.items())
+        self._bytes += sum(_size(added.test, *_words(added)) for added in attempt.added)
+
+    def mark(self, message: MarkedMessage) -> None:
+        """The machine gets a mark. Raises ProtocolBroken and SinkError."""
+        if not message.name or "=" in message.name:
+            raise ProtocolBroken(f"a mark can not be called {message.name[:100]!r}")
+        if self._may(_size(message.name, message.value)):
+            self._journal.add(Marked(name=message.name, value=message.value))
+            self._on_mark(message.name, message.value)
+
+    def add(self, message: TestAdded) -> None:
+        """One more run of a test is asked for. Raises ProtocolBroken and SinkError."""
+        if self._resumed and 0 < message.number <= self.added:
+            return  # it comes again
+        if message.number != self.added + 1 and not (self._resumed and message.number > self.added):
+            raise ProtocolBroken(f"an added test has the number {message.number}")
+        added = AddedTest(number=message.number, test=message.test, environment=message.environment)
+        if any(not _is_variable(*pair) for pair in added.environment.items()):
+            raise ProtocolBroken("an added test has a variable that can not be")
+        if self._may(_size(message.test, *_words(added))):
+            if message.test in self._tests:
+                self._journal.add(added)
+                self._on_addtest(added)
+            else:
+                self._fail(f"addtest: there is no test {message.test[:500]!r} on this platform")
+        self.added = message.number
+
+    def _may(self, size: int) -> bool:
+        if size > _MAX_WISH:
+            raise ProtocolBroken(f"a mark or an added test of {size} bytes")
+        self._bytes += size
+        if self._bytes > MAX_WISHES:
+            self._fail(f"more than {MAX_WISHES // 2**20} MiB of marks and added tests")
+        return self._bytes <= MAX_WISHES
+
+
+def _is_variable(name: str, value: str) -> bool:
+    return bool(name) and "=" not in name and "\0" not in name + value
+
+
+def _size(*words: str) -> int:
+    return _ENTRY_COST + sum(len(word) for word in words)
+
+
+def _words(added: AddedTest) -> list[str]:
+    return [word for pair in added.environment.items() for word in pair]
