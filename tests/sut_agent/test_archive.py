@@ -17,7 +17,8 @@ SOURCES = Path(atex_sut_agent.__file__).parent / "sut"
 def test_it_holds_the_sources_and_nothing_else() -> None:
     with zipfile.ZipFile(io.BytesIO(agent_archive().data)) as archive:
         names = archive.namelist()
-        assert set(names) == {"__main__.py", *(f"sut/{path.name}" for path in SOURCES.glob("*.py"))}
+        sources = {str(path.relative_to(SOURCES.parent)) for path in SOURCES.rglob("*.py")}
+        assert set(names) == {"__main__.py", *sources}
         assert names == sorted(names)
         for name in names:
             if name != "__main__.py":

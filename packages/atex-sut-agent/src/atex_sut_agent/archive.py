@@ -4,7 +4,9 @@ import functools
 import hashlib
 import io
 import zipfile
+from collections.abc import Iterator
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 import msgspec
 
@@ -29,11 +31,7 @@ class Archive(msgspec.Struct, frozen=True):
 @functools.cache
 def agent_archive() -> Archive:
     """Return the agent's archive, packed once per process. Any thread may call it."""
-    sources = {
-        f"sut/{entry.name}": entry.read_bytes()
-        for entry in resources.files("atex_sut_agent.sut").iterdir()
-        if entry.name.endswith(".py")
-    }
+    sources = dict(_sources(resources.files("atex_sut_agent.sut"), "sut"))
     sources["__main__.py"] = _MAIN.encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
@@ -41,3 +39,13 @@ def agent_archive() -> Archive:
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), sources[name], zipfile.ZIP_DEFLATED)
     data = buffer.getvalue()
     return Archive(data, hashlib.sha256(data).hexdigest())
+
+
+def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
+    """Yield (name in the archive, content) of each Python file in `folder` and below."""
+    for entry in folder.iterdir():
+        path = f"{name}/{entry.name}"
+        if entry.is_dir():
+            yield from _sources(entry, path)
+        elif entry.name.endswith(".py"):
+            yield path, entry.read_bytes()

@@ -53,7 +53,9 @@ class Daemon:
             None  # number and key of a run, and its last frame
         )
         self._left: "dict[int, int]" = {}  # {pid: start} of what a run left and could not be killed
-        self._environment = machine.base_environment()
+        self._surroundings = Surroundings(
+            folder, archive, sys.executable, machine.base_environment()
+        )
         self._sees_all = become_subreaper()
         self._oom_protection = OomProtection()
         self._linger = self._loop.after(settings.linger, self._lingered)
@@ -122,7 +124,7 @@ class Daemon:
         if signal.SIGTERM in numbers and not self._going_down:
             self._going_down = True
             self._say({"kind": "going-down"})
-            self._over = self._run is None
+            self._over = self._run is None or self._run.collecting
         self._reap()
 
     def _reap(self) -> None:
@@ -274,7 +276,7 @@ class Daemon:
                 number,
                 order,
                 lengths,
-                self._environment,
+                self._surroundings,
                 self._oom_protection,
                 self._sees_all,
                 self._run_ended,

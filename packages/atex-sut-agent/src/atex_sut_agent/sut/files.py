@@ -28,6 +28,10 @@ class Files:
         """An earlier start of the run has sent this file already (`Lengths` of the host)."""
         self._listed[_key(name, file)] = length
 
+    def length(self, name: str, file: str) -> int:
+        """Return how long a file is that results have listed, 0 where none has."""
+        return self._listed.get(_key(name, file), 0)
+
     def claim(self, door: object, name: str, files: "list[str]") -> bool:
         """Try to claim these for `door`, which has no claim; return whether it worked."""
         claim = _Claim(name, files)

@@ -5,21 +5,24 @@ import os
 
 from . import leader, processes
 from .clock import Limit, now
-from .framing import MAX_CHUNK
+from .collection import Collection
 from .kernel import OomProtection
 from .lifetime import Lifetime
 from .loop import READ, Loop
 from .outbox import Outbox
+from .output import OutputPipe, Terminal
 from .paths import clear
-from .pipes import bytes_waiting, new_pipe
 from .report import Report
 from .spawn import SpawnError, Tether, spawn
 from .statements import Statements
+from .surroundings import Surroundings
 
 TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+_COLLECTION_AFTER_CANCEL = 5.0  # seconds
 
 
 class Run:
@@ -37,7 +40,7 @@ class Run:
         number: int,
         order: "dict[str, Any]",
         lengths: "list[dict[str, Any]]",
-        environment: "dict[str, str]",
+        surroundings: Surroundings,
         oom_protection: OomProtection,
         sees_all: bool,
         on_end: "Callable[[Run], None]",
@@ -47,6 +50,11 @@ class Run:
         self._folder = folder
         self._on_end = on_end
         self._paused = False
+        self._surroundings = surroundings
+        self._is_test = bool(order.get("test"))
+        self._is_again = bool(order.get("again"))
+        self._drained = False  # nothing comes through output and doors any more
+        self._collection: "Collection | None" = None
         self._still_since: "float | None" = None  # the clock has been standing still
         # Where it was before it was started again, or where every run begins.
         again = order.get("again") or {"clock": {"used": 0.0, "limit": order["limit"]}}
@@ -55,40 +63,45 @@ class Run:
         self._lifetime = Lifetime(loop, limit, order["grace"], sees_all, self._finish)
         try:
             with contextlib.ExitStack() as undo:
-                pid = self._start(order, dict(environment), undo)
+                environment, remark = surroundings.make(order)
+                pid = self._start(order, environment, undo)
                 self._statements.continue_with(lengths, again.get("added", 0))
                 undo.pop_all()
         except (OSError, ValueError) as error:  # ValueError: text that can not be written as UTF-8
             raise SpawnError("the run could not be prepared: {}".format(error))
         oom_protection.lift(pid)
-        self._loop.watch(self._output, READ, self._read_output)
+        self._loop.watch(self._output.reader, READ, self._read_output)
         self._lifetime.begin(pid)
         self._report.send("started", pid=pid)
+        if remark:
+            self._remark(remark)
 
     def _start(
         self, order: "dict[str, Any]", environment: "dict[str, str]", undo: contextlib.ExitStack
     ) -> int:
         """Open what the process needs, start it, return its pid; `undo` learns what to take back."""
-        control = os.path.join(self._folder, "control")
-        environment.update(order.get("defaults", {}))
-        environment.update(order["environment"])
-        environment.update({"ATEX_CONTROL_FILE": control, "ATEX_TEST_CONTROL": "3"})
         argv = ["/bin/bash", self._write_script(order["script"])]
+        control = environment["ATEX_CONTROL_FILE"]
         self._statements = Statements(
             self._loop, control, order.get("test", ""), self._report, self._lifetime
         )
         doors = self._statements.doors
         undo.callback(doors.shut)
-        self._output, write_end = new_pipe()
-        undo.callback(os.close, self._output)
+        self._output = Terminal() if order.get("tty") else OutputPipe()
+        undo.callback(self._output.close)
         self._tether = Tether()
         undo.callback(self._tether.cut)
-        try:
-            pid = spawn(argv, order["folder"], environment, write_end, doors.pipe, self._tether)
-        finally:
-            os.close(write_end)
+        pid = spawn(
+            self._output.command(argv),
+            order["folder"],
+            environment,
+            self._output.writer,
+            doors.pipe,
+            self._tether,
+        )
         undo.callback(processes.end_leader, pid)
         leader.remember(self._folder, pid)
+        self._output.handed_over()
         doors.close_pipe()
         return pid
 
@@ -109,6 +122,11 @@ class Run:
         """What could not be killed: {pid: start}."""
         return self._lifetime.left_behind
 
+    @property
+    def collecting(self) -> bool:
+        """Is all of it dead, and only its files are still to be sent?"""
+        return self._collection is not None
+
     # While it runs ---------------------------------------------------------------------------------------
 
     @property
@@ -123,8 +141,11 @@ class Run:
         """
         if not self._paused:
             self._paused = True
-            self._statements.doors.pause()
-            self._loop.forget(self._output)
+            if self._collection is not None:
+                self._collection.pause()
+            elif not self._drained:
+                self._statements.doors.pause()
+                self._loop.forget(self._output.reader)
         if clock_too:
             self._stop_clock()
         else:
@@ -134,8 +155,11 @@ class Run:
         """Read on after `pause()`."""
         if self._paused:
             self._paused = False
-            self._statements.doors.resume()
-            self._loop.watch(self._output, READ, self._read_output)
+            if self._collection is not None:
+                self._collection.resume()
+            elif not self._drained:
+                self._statements.doors.resume()
+                self._loop.watch(self._output.reader, READ, self._read_output)
             self._start_clock()
 
     def _stop_clock(self) -> None:
@@ -158,6 +182,8 @@ class Run:
     def cancel(self, grace: "float | None", why: str = "cancel") -> None:
         """End the run: SIGINT, and SIGKILL after `grace` seconds (None: those of its limit)."""
         self._lifetime.cancel(grace, why)
+        if self._collection is not None:
+            self._collection.end_within(_COLLECTION_AFTER_CANCEL if grace is None else grace)
 
     def hang_up(self, grace: float) -> None:
         """End what is left of a run that announced a restart: SIGHUP, and SIGKILL after `grace` seconds."""
@@ -168,15 +194,17 @@ class Run:
         self._lifetime.leader_has_ended(exit_code, number)
 
     def _read_output(self, mask: int) -> int:
-        try:
-            data = os.read(self._output, MAX_CHUNK)
-        except BlockingIOError:
+        data = self._output.read()
+        if data is None:
             return 0
         if data:
             self._report.output(data)
         else:
-            self._loop.forget(self._output)  # everybody has closed it; the run goes on
+            self._loop.forget(self._output.reader)  # everybody has closed it; the run goes on
         return len(data)
+
+    def _remark(self, note: str) -> None:
+        self._report.send("noted", note=note)
 
     # The end ---------------------------------------------------------------------------------------------
 
@@ -185,7 +213,26 @@ class Run:
         self._start_clock()
         self._drain()
         self._tether.cut()
-        self._lifetime.finish(self._say_exited)
+        self._lifetime.finish(self._collect)
+
+    def _collect(self) -> None:
+        """Nothing writes to the test's folder any more: send what it has left there."""
+        if not self._is_test or self._lifetime.ended_by == "restart":
+            self._say_exited()
+            return
+        self._collection = Collection(
+            self._loop,
+            self._statements,
+            self._surroundings.data,
+            self._statements.sent if self._is_again else _nothing_sent,
+            self._remark,
+            self._say_exited,
+        )
+        if self._lifetime.ended_by in ("cancel", "linger", "abort"):
+            self._collection.end_within(_COLLECTION_AFTER_CANCEL)
+        if self._paused:
+            self._collection.pause()
+        self._collection.begin()
 
     def _say_exited(self) -> None:
         life, said = self._lifetime, self._statements
@@ -206,9 +253,14 @@ class Run:
 
     def _drain(self) -> None:
         """Take what is in the output and in the doors at this moment, and close them."""
-        self._loop.forget(self._output)
-        waiting = bytes_waiting(self._output)
+        self._loop.forget(self._output.reader)
+        waiting = self._output.backlog()
         while waiting > 0:
             waiting -= self._read_output(READ) or waiting
-        os.close(self._output)
+        self._output.close()
         self._statements.doors.shut()
+        self._drained = True
+
+
+def _nothing_sent(file: str) -> int:
+    return 0

@@ -70,6 +70,10 @@ class Statements(DoorsListener):
     def claim(self, door: Door, name: str, files: "list[str]") -> bool:
         return self._files.claim(door, name, files)
 
+    def sent(self, file: str) -> int:
+        """How many bytes of a file of the test itself have been sent with results."""
+        return self._files.length("", file)
+
     def file(self, door: Door, name: str, file: str, data: bytes) -> None:
         offset, before = self._files.grow(door, file, len(data))
         self._report.send("file", data, name=name, file=file, offset=offset, before=before)
