@@ -21,6 +21,7 @@ from .outbox import Outbox
 from .run import Run
 from .settings import Settings
 from .spawn import SpawnError, prepare_to_spawn
+from .surroundings import Surroundings
 
 TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
 if TYPE_CHECKING:
