@@ -182,6 +182,25 @@ def test_patience_ends(sshd: Sshd, ssh: SshConnection, execute: Execute, run: Ru
     ssh.close()
 
 
+def test_logins_that_fail_for_a_while(
+    sshd: Sshd, ssh: SshConnection, execute: Execute, run: Run, tmp_path: Path
+) -> None:
+    """As those of a machine that has not quite booted (pam_nologin)."""
+    go = tmp_path / "go"
+    script = f"echo begun; until [ -e {go} ]; do sleep 0.05; done; echo done"
+    executor = execute(ssh, script)
+    running = started(executor, run)
+    sshd.reject_logins()
+    refused = sshd.log().count("Connection closed by authenticating user")
+    sshd.kill_sessions()
+    eventually(lambda: sshd.log().count("Connection closed by authenticating user") > refused + 1)
+    sshd.accept_logins()
+    go.touch()
+    outcome = running.result()
+    assert (outcome.status, run.output(outcome.record)) == ("pass", "begun\ndone\n")
+    ssh.close()
+
+
 def test_a_phase_on_a_lost_machine(
     sshd: Sshd, ssh: SshConnection, execute: Execute, run: Run
 ) -> None:
