@@ -41,7 +41,8 @@ from atex_executor.verdict import human_duration
 _ACKNOWLEDGE_AFTER = 0.2  # seconds
 _ACKNOWLEDGE_BYTES = 256 * 1024
 _USEFUL_AFTER = 10.0  # seconds after which an attachment counts as one that works
-_STOP_LIMIT = 5.0  # seconds for the reader to notice that it is to stop
+_STOP_AT_ONCE = 0.5  # seconds for the reader to notice that it is to stop
+_STOP_LIMIT = 5.0  # seconds for the same once its connection is closed
 
 _WAITED_FOR = (Sync, Restarting)  # messages for whose acknowledgement somebody waits
 _NOT_COUNTED = (Hello, Alive, Superseded, GoingDown, Bye)  # messages without a number
@@ -172,7 +173,7 @@ class Link:
             attachment.close()
         if not reading:
             return
-        self._reader.join(_STOP_LIMIT)
+        self._reader.join(_STOP_AT_ONCE)
         if self._reader.is_alive():
             self._connection.close()  # wakes it from connecting or from the handshake
             self._reader.join(_STOP_LIMIT)
