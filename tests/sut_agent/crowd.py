@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -55,7 +56,7 @@ class Crowd(DoorsListener):
 
     def settle(self) -> None:
         """Turn the loop until all that was sent is read, as far as it is read at all: sockets here have no delay."""
-        for _ in range(10):
+        for _ in range(3):
             self.loop.after(0, lambda: None)
             self.loop.turn()
 
@@ -74,6 +75,14 @@ class Crowd(DoorsListener):
             self.loop.turn()
             stuck = stuck + 1 if sum(map(len, left.values())) == before else 0
         return left
+
+    def write(self, data: bytes) -> None:
+        """Write this to the pipe, which is read meanwhile. Raises BrokenPipeError once its door is closed."""
+        for start in range(
+            0, len(data), 4096
+        ):  # a pipe has room for that, whatever the user's quota is
+            os.write(self.doors.pipe, data[start : start + 4096])
+            self.settle()
 
     def read(self, client: socket.socket) -> bytes:
         """What came for this client up to its end of file."""

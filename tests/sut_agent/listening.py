@@ -52,7 +52,7 @@ class Listening(Listener):
 
     def word(self, door: Door, word: str, argument: str) -> None:
         if word == "bad":
-            raise GrammarError("bad word")
+            raise GrammarError("unknown word 'bad'")
         self.told.append(("word", word, argument))
         door.waiting = word == "sync"
 

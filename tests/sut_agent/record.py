@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 from atex_sut_agent.protocol import (
+    MAX_CHUNK,
+    MAX_TAIL,
     AgentMessage,
     Cut,
     Dropped,
@@ -49,6 +51,7 @@ class RunRecord:
 
     def apply(self, message: AgentMessage, tail: bytes) -> None:
         assert self.last is None, f"{message} behind {self.last}"
+        assert len(tail) <= (MAX_TAIL if isinstance(message, Results) else MAX_CHUNK)
         match message:
             case Started():
                 self.started = message

@@ -1,8 +1,8 @@
 """The grammar of the control file: spec/CONTROL_FILE.md, fed in any pieces."""
 
+import itertools
 import json
 import time
-from typing import Any
 
 import pytest
 from atex_sut_agent.sut.control import MAX_INLINE, MAX_LINE, Door
@@ -10,6 +10,7 @@ from atex_sut_agent.sut.results import MAX_RESULT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.sut_agent.generated import Generator
 from tests.sut_agent.listening import TEST, Listening, told
 
 
@@ -141,9 +142,8 @@ def test_the_longest() -> None:
 # What is not -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("stream", "reason"),
-    [
+# (a stream, the reason why it is an error), for whoever has a door
+BROKEN = [
         (b"result\n", "needs a length or an object"),
         (b"result x\n", "needs a length or an object"),
         (b"result 0\n", "1 to 1048576"),
@@ -196,8 +196,13 @@ def test_the_longest() -> None:
         (b'result {"files": [{"name": "/a", "length": 1}]}\n', "absolute"),
         (b'result {"files": [{"name": "a/../b", "length": 1}]}\n', "component"),
         (b'result {"testout": "a", "files": [{"name": "a", "length": 1}]}\n', "testout"),
+        (b'result {"partial": true, "name": "%b"}\n' % (b"n" * 4097), "longer than 4096 bytes"),
+        (b'result {"testout": "o", "name": "%b"}\n' % (b"n" * 4097), "longer than 4096 bytes"),
+        (b'result {"files": [{"name": "a", "length": 1}], "name": "%b"}\n' % (b"\xc3\xa9" * 2049), "longer than 4096"),
+        (b'result {"files": [{"name": "%b", "length": 1}]}\n' % (b"n" * 256), "longer than 255 bytes"),
+        (b'result {"files": [{"name": "%b", "length": 1}]}\n' % (b"n/" * 512 + b"n"), "longer than 1024 bytes"),
         (b"\xff\n", "UTF-8"),
-        (b"bad\n", "bad word"),
+        (b"bad\n", "unknown word 'bad'"),
         (b"noop", "ends inside a control line"),
         (b"result 5\n{", "ends inside a result"),
         (b'result {"files": [{"name": "a", "length": 5}]}\nabc', "ends inside a result"),
@@ -205,8 +210,10 @@ def test_the_longest() -> None:
         (b"noop " + b"x" * MAX_LINE, "too long"),
         (b'result {"a": "' + b"x" * MAX_INLINE, "too long"),
         (b'result {"a": "' + b"x" * MAX_RESULT + b'"}\n', "too long"),
-    ],
-)  # fmt: skip
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("stream", "reason"), BROKEN)
 def test_errors(stream: bytes, reason: str) -> None:
     assert reason in error(stream)
     # Behind good ones in the same piece, these stay.
@@ -231,41 +238,62 @@ def test_an_error_behind_a_result_with_files_does_not_touch_them() -> None:
 
 # In any pieces ---------------------------------------------------------------------------------------------
 
-NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
-VALUES: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | NUMBERS | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+WORDS = [
+    *(b"noop\n", b"duration 15m\n", b"duration +60\n", b"duration -1m\n", b"duration refresh\n"),
+    *(
+        b"duration save\n",
+        b"duration restore\n",
+        b"restart\n",
+        b"restart  600 \r\n",
+        b"disconnect\n",
     ),
-    max_leaves=5,
-)
-KEYS = st.text('abc\u00e9\U0001f600\n\\"', min_size=1, max_size=3)
-PLAIN = st.dictionaries(KEYS, VALUES, max_size=3)
+    *(
+        b"exitcode 3\n",
+        b"abort it is \xe2\x98\xa0\n",
+        b"mark set up=yes\n",
+        b"sync\n",
+        b"sync token\n",
+    ),
+    *(b"addtest /a/test A='b c' B=\n", b"\n", b" \n", b"\r\n", b"noop " + b"x" * 4090 + b"\n"),
+]
+ERRORS = [
+    b"bad\n",
+    b"result 0\n",
+    b'result {"a":"\xff"}\n',
+    b"result {\n",
+    b"nothi",
+    b"\xff\n",
+    b"x" * 5000,
+]
 
 
 @st.composite
 def results(draw: st.DrawFn) -> bytes:
-    value = draw(PLAIN)
-    value["name"] = draw(st.sampled_from(["", "part", TEST, f"{TEST}/part"]))
-    contents = draw(st.lists(st.binary(max_size=20), max_size=3))
-    if contents:
-        value["files"] = [
-            {"name": draw(st.sampled_from(["log", "a/b"])), "length": len(content)}
-            for content in contents
-        ]
-    text = json.dumps(value, ensure_ascii=draw(st.booleans())).encode()
-    if draw(st.booleans()):
-        text = json.dumps(value, indent=1).encode()
-        head = b"result %d\n%b" % (len(text), text)
-    else:
-        head = b"result %b\n" % text
-    return head + b"".join(contents)
+    """A result as a client sends it, and something behind it; it may be hostile, on a line or behind its length."""
+    chance = draw(st.randoms(use_true_random=False))
+    text = Generator(chance, hostile=draw(st.booleans())).result()
+    on_a_line = b"\n" not in text and draw(st.booleans())
+    sent = b"result %b\n" % text if on_a_line else b"result %d\n%b" % (len(text), text)
+    return sent + draw(st.binary(max_size=20))
 
 
+@st.composite
+def results_with_files(draw: st.DrawFn) -> bytes:
+    """A valid one, and exactly the bytes of its files."""
+    contents = draw(st.lists(st.binary(max_size=20), min_size=1, max_size=3))
+    files = [
+        {"name": draw(st.sampled_from(["log", "a/b"])), "length": len(content)}
+        for content in contents
+    ]
+    name = draw(st.sampled_from(["", "part", TEST, f"{TEST}/part"]))
+    text = json.dumps({"name": name, "files": files}, indent=draw(st.sampled_from([None, 1])))
+    head = f"result {len(text)}\n{text}" if "\n" in text else f"result {text}\n"
+    return head.encode() + b"".join(contents)
+
+
+PLAIN = st.integers(0, 9).map(b'result {"name":"%d"}\n'.__mod__)
 STREAMS = st.lists(
-    results()
-    | st.sampled_from([b"noop\n", b"duration 5\n", b"word with things\n"])
-    | st.sampled_from([b"bad\n", b"result 0\n", b'result {"a":"\xff"}\n', b"result {\n", b"nothi"]),
+    results() | results_with_files() | PLAIN | st.sampled_from(WORDS) | st.sampled_from(ERRORS),
     max_size=8,
 ).map(b"".join)
 
@@ -277,7 +305,9 @@ def test_any_fragmentation_tells_the_same(stream: bytes, data: st.DataObject) ->
     pieces = [
         stream[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)
     ]
-    assert told(*pieces) == told(stream)
+    refused = data.draw(st.integers(0, 3))
+    answers = itertools.cycle([False] * refused + [True])
+    assert told(*pieces, is_free=lambda: next(answers)) == told(stream)
 
 
 @given(STREAMS)

@@ -11,7 +11,7 @@ import pytest
 from atex_sut_agent.protocol import Cancel, HangUp
 from atex_sut_agent.sut import processes
 
-from tests.sut_agent.driver import Agent, Host, is_alive, wait_until
+from tests.sut_agent.driver import Host, is_alive, wait_until
 from tests.sut_agent.record import RunRecord
 
 # `stray NAME` leaves a process that is in no session of ours and has lost its parent; its pid lies in the file NAME.

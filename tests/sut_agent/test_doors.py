@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from atex_sut_agent.protocol import Started
 
-from tests.sut_agent.driver import Agent, Host, is_alive, write_fifo
+from tests.sut_agent.driver import Agent, Host, is_alive, wait_until, write_fifo
 
 # What a test may have at hand to speak to the socket: connects, sends its stdin, prints what comes back.
 CLIENT = """\
@@ -136,6 +137,84 @@ def test_the_bytes_of_a_file_may_end_with_the_run(host: Host) -> None:
     )
     assert run.exited.error is None
     assert run.files == {("", "log"): bytes(500000)}
+
+
+def test_six_hundred_clients_at_once_keep_their_order(host: Host, agent: Agent) -> None:
+    """Each sends results and files, some to a file that all share, in pieces between those of the others."""
+    script = agent.work / "many.py"
+    script.write_text(
+        """\
+import json, os, select, socket
+def stream(number):
+    for count in range(6):
+        files = [{"name": "own", "length": 300}, {"name": "shared", "length": 5}]
+        value = {"name": "all", "client": number, "count": count, "files": files if count % 2 else []}
+        if not count % 2:
+            value["name"] = str(number)
+        text = json.dumps(value)
+        yield ("result %s\\n" % text if count % 3 else "result %d\\n%s" % (len(text), text)).encode()
+        if count % 2:
+            yield b"%03d" % number * 100 + b"%03d.%d" % (number, count)
+poll = select.poll()
+clients = {}
+for number in range(600):  # more than are accepted at once
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(os.environ["ATEX_CONTROL_FILE"])
+    clients[client.fileno()] = client, memoryview(b"".join(stream(number)))
+    poll.register(client, select.POLLOUT)
+while clients:
+    for fd, mask in poll.poll():
+        client, left = clients[fd]
+        left = left[client.send(left[:100]):]
+        clients[fd] = client, left
+        if not left:
+            poll.unregister(fd)
+            clients.pop(fd)[0].close()
+"""
+    )
+    run = host.run(f"ulimit -n 1024; exec {sys.executable} -IS {script}")
+    assert run.exited.error is None
+    for number in range(600):
+        assert [v["count"] for v in run.results if v["client"] == number] == list(range(6))
+    shared = bytes(run.files["all", "shared"])
+    pieces = sorted(shared[start : start + 5] for start in range(0, len(shared), 5))
+    assert pieces == sorted(b"%03d.%d" % (n, c) for n in range(600) for c in (1, 3, 5))
+    own = bytes(run.files["all", "own"])
+    assert {own[s : s + 300] for s in range(0, len(own), 300)} == {
+        b"%03d" % number * 100 for number in range(600)
+    }
+
+
+def test_with_no_host_the_doors_stay_open_until_there_is_no_room(agent: Agent) -> None:
+    """Then writes to the pipe block; a host that comes back gets everything."""
+    host = agent.attach(memory=1 << 20, spool=0)
+    script = agent.work / "writes.py"
+    script.write_text(
+        """\
+import fcntl, os, select
+line = b'result {"x":"' + b"x" * 4000 + b'"}\\n'
+os.set_blocking(3, False)
+written = 0
+try:
+    while select.select([], [3], [], 1)[1]:
+        written += os.write(3, line) == len(line)
+except OSError:
+    pass
+os.set_blocking(3, True)
+open("blocked", "w").write(str(written))
+os.write(3, b'result {"name":"last"}\\n')
+"""
+    )
+    run = host.start(f"{sys.executable} -IS {script}")
+    host.until(Started)
+    host.drop()
+    blocked = agent.folder / "blocked"
+    wait_until(blocked.exists, "the test to find the pipe full")
+    record = agent.attach().wait(run)
+    assert record.exited.error is None
+    assert len(record.results) == int(blocked.read_text()) + 1
+    assert 200 < len(record.results) < 1500
+    assert record.results[-1] == {"name": "last"}
 
 
 def test_a_crowd_with_unfinished_lines_costs_the_agent_little(host: Host, agent: Agent) -> None:
