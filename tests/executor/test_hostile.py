@@ -161,6 +161,30 @@ else:
     assert outcome_of(script, patience=60.0).status == "pass"
 
 
+def test_a_replay_leaves_out_what_is_acknowledged_meanwhile(
+    outcome_of: OutcomeOf, run: Run
+) -> None:
+    one, two, three, four = (RESULT.format(n=n) for n in (1, 2, 3, 4))
+    script = f"""
+if attachment == 1:
+    run = started()
+{_indent(one)}{_indent(two)}{_indent(three)}
+    while heard('acknowledge')['frame'] < 3: pass
+else:
+    boot()
+    hello(order=1, run=1, frame=4)
+    run = 1
+{_indent(one)}
+    assert heard('acknowledge')['frame'] == 3
+{_indent(four)}
+    exited(5, run)
+    serve()
+"""
+    outcome = outcome_of(script, patience=60.0)
+    assert (outcome.status, outcome.note) == ("pass", None)
+    assert [record.get("name") for record in run.records()] == ["1", "2", "3", "4", None]
+
+
 def test_a_replay_that_leaves_something_out(outcome_of: OutcomeOf, run: Run) -> None:
     script = f"""
 if attachment == 1:

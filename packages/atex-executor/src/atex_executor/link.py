@@ -334,9 +334,9 @@ class Link:
         if not number:
             self._listener.take(message, tail)
             return
-        # The replay after an attach may begin with what was applied, but it leaves nothing out.
+        # The replay after an attach may begin with what was applied, and leave that out again once it is acknowledged.
         expected = self._expected or min(number, max(self._applied + 1, self._oldest_new))
-        if number != expected:
+        if number < expected or number > max(expected, self._applied + 1):
             raise ProtocolBroken(f"frame {number} came where {expected} should")
         self._expected = number + 1
         if number > self._applied:
