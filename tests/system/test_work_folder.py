@@ -41,8 +41,8 @@ class WorkFolder:
         self._attempt += 1
         with SshConnection(where) as connection, Executor(connection, self._suite) as executor:
             outcome = executor.run(self._suite.tests[0], self._sink, attempt=self._attempt)
-        output = self._sink.folder / "files" / outcome.record["files"][0]
-        tree, uid = output.read_text().split()
+        path: str = outcome.record["files"][0]
+        tree, uid = (self._sink.folder / "files" / path).read_text().split()
         assert uid == "0"
         return tree.partition("/sessions/")[0]
 

@@ -25,7 +25,7 @@ def run(name: str, arguments: "list[str]") -> None:
     client.send("restart {}".format(seconds).rstrip().encode() + b"\n")
     client.replies()  # the door stays open until the host knows
     os.sync()
-    os.environ["PATH"] = "/sbin:/usr/sbin:" + os.environ.get("PATH", "/usr/bin:/bin")
+    os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
     _boot_the_same_again()
     status = os.system(command)
     if status:
