@@ -1,11 +1,14 @@
 """What the agent asks the kernel for, where it is there to be had."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
+from atex_sut_agent.protocol import Cancel
 from atex_sut_agent.sut import kernel
 
-from tests.sut_agent.driver import Agent
+from tests.sut_agent.driver import Agent, is_alive
 
 WITHOUT_CTYPES = """\
 import sys
@@ -20,6 +23,21 @@ def test_without_ctypes_it_goes_on_and_says_so(agent: Agent) -> None:
     host = agent.attach_by_source(WITHOUT_CTYPES)
     assert host.hello.missing == ("ctypes",)
     assert host.run("sleep 1000 & exit 7").exited.exit_code == 7
+
+
+def test_without_ctypes_what_has_left_the_session_is_out_of_reach(agent: Agent) -> None:
+    """It is nobody's child then; the session dies all the same."""
+    host = agent.attach_by_source(WITHOUT_CTYPES)
+    stray = "(echo $BASHPID >stray; echo up; exec sleep 1000 >/dev/null 2>&1 3>&-) &"
+    run = host.start(f"sleep 1000 & echo $! >mine; setsid bash -c '{stray}'; sleep 1000")
+    host.wait_for_output(run, b"up\n")
+    host.send(Cancel(run=run, grace=0))
+    exited = host.wait(run).exited
+    stray_pid, mine = (int(Path(host.hello.folder, name).read_text()) for name in ("stray", "mine"))
+    assert (exited.ended_by, exited.left_behind) == ("cancel", 0)
+    assert not is_alive(mine)
+    assert is_alive(stray_pid)
+    os.kill(stray_pid, signal.SIGKILL)
 
 
 def test_when_memory_runs_out_it_is_the_last_one_to_be_killed(

@@ -1,46 +1,12 @@
-"""What a test says besides results, and what becomes of it: spec/CONTROL_FILE.md, with the real agent."""
+"""What a test says in one word, and what becomes of it, with the real agent. `restart` is in test_restart.py."""
 
-import sys
+import signal
+import time
 
 import pytest
-from atex_sut_agent.protocol import (
-    Again,
-    Clock,
-    HangUp,
-    Lengths,
-    Marked,
-    Restarting,
-    Started,
-    Sync,
-    TestAdded,
-)
-from atex_sut_agent.protocol import Cut as Length
+from atex_sut_agent.protocol import Cancel, Marked, Sync, TestAdded
 
-from tests.sut_agent.driver import Agent, Host, wait_until, write_fifo
-
-# Connects, sends its argument, and shows each line that comes back, and then the end of file.
-TALKER = """\
-import os, socket, sys
-client = socket.socket(socket.AF_UNIX)
-client.connect(os.environ["ATEX_CONTROL_FILE"])
-client.sendall(sys.argv[1].encode())
-for line in client.makefile():
-    print(line, end="", flush=True)
-print("end of file", flush=True)
-"""
-
-
-@pytest.fixture
-def talk(agent: Agent) -> str:
-    """A shell command that says its argument through the socket and stays until that is closed."""
-    path = agent.work / "talker.py"
-    path.write_text(TALKER)
-    return f"{sys.executable} -IS {path}"
-
-
-def said(host: Host, run: int, kind: type) -> list[object]:
-    return [message for message in host.agent.runs[run].said if isinstance(message, kind)]
-
+from tests.sut_agent.driver import Agent, Host, write_fifo
 
 # Sync ------------------------------------------------------------------------------------------------------
 
@@ -58,7 +24,13 @@ def test_sync_is_answered_when_what_came_before_is_acknowledged(host: Host, talk
     host.acknowledging = True
     host.acknowledge()
     host.wait_for_output(run, b"ok one two\nok\n")
-    host.end()
+    assert record.said == [Sync(run=run)]  # they had nothing between them
+
+
+def test_syncs_with_something_between_them_are_answered_one_by_one(host: Host, talk: str) -> None:
+    run = host.start(f"""{talk} $'sync 1\\nresult {{"name": "a"}}\\nsync 2\\n'""")
+    host.wait_for_output(run, b"ok 1\nok 2\n")
+    assert len(host.agent.runs[run].said) == 2
 
 
 def test_sync_needs_an_answer_and_so_the_socket(host: Host) -> None:
@@ -66,112 +38,133 @@ def test_sync_needs_an_answer_and_so_the_socket(host: Host) -> None:
     assert run.exited.error == "'sync' needs the socket, the pipe can not reply"
 
 
-# Marks, more tests, the end ----------------------------------------------------------------------------------
+# Marks, more tests -----------------------------------------------------------------------------------------
 
 
 def test_marks_and_added_tests_are_told(host: Host) -> None:
-    run = host.start("""printf 'mark a\\nmark b=c d\\naddtest /x A="1 2" B=\\n' >&3; exit 3""")
-    assert host.wait(run).exited.error is None
-    assert said(host, run, Marked) == [
-        Marked(run=run, name="a", value=""),
-        Marked(run=run, name="b", value="c d"),
+    run = host.run(r"""
+        echo mark snapshot >&3
+        echo mark "snapshot=on /dev/sda1" >&3
+        echo addtest /a/b >&3
+        echo "addtest '/c d' X='1 2' Y=" >&3
+    """)
+    assert run.exited.error is None
+    assert run.said == [
+        Marked(run=1, name="snapshot", value=""),
+        Marked(run=1, name="snapshot", value="on /dev/sda1"),
+        TestAdded(run=1, number=1, test="/a/b", environment={}),
+        TestAdded(run=1, number=2, test="/c d", environment={"X": "1 2", "Y": ""}),
     ]
-    assert said(host, run, TestAdded) == [
-        TestAdded(run=run, number=1, test="/x", environment={"A": "1 2", "B": ""})
-    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "most", "reason"),
+    [
+        ("mark x", 1000, "more than 1000 marks"),
+        ("addtest /x", 10000, "more than 10000 tests added"),
+    ],
+)
+def test_there_are_not_more_of_them_than_anybody_needs(
+    host: Host, line: str, most: int, reason: str
+) -> None:
+    run = host.run(f"yes {line} | head -{most + 1} >&3; exit 3")
+    assert len(run.said) == most
+    assert (run.exited.exit_code, run.exited.error) == (3, reason)
+
+
+# The end ---------------------------------------------------------------------------------------------------
 
 
 def test_abort_ends_the_run_as_a_cancel_does(host: Host) -> None:
-    run = host.run("trap 'echo cleaned; exit 4' INT; echo abort enough >&3; while :; do :; done")
+    run = host.run(
+        "trap 'echo cleaned; exit 4' INT; echo abort enough >&3; while :; do sleep 0.01; done"
+    )
     assert (run.exited.ended_by, run.exited.note) == ("abort", "enough")
     assert (bytes(run.output), run.exited.exit_code) == (b"cleaned\n", 4)
 
 
-# Restart -----------------------------------------------------------------------------------------------------
-
-# Says `open` until the pipe is shut, and then `shut`.
-LOOK = "while echo noop >&3; do echo open; sleep 0.05; done 2>/dev/null; echo shut"
-
-
-@pytest.mark.parametrize("word", ["restart", "restart 90", "disconnect"])
-def test_doors_are_shut_when_the_restart_is_noted_on_the_host(host: Host, word: str) -> None:
-    run = host.start(f"trap '' PIPE; echo {word} >&3; {LOOK}; exit 6")
-    host.acknowledging = False
-    announced = host.until(Restarting)
-    assert isinstance(announced, Restarting)
-    assert announced.patience == (90 if "90" in word else None)
-    assert announced.clock.limit == 60
-    assert 0 <= announced.clock.used < 20
-    host.wait_for_output(run, b"open\nopen\nopen\n")
-    host.acknowledging = True
-    host.acknowledge()
-    record = host.wait(run)
-    assert record.output.endswith(b"open\nshut\n")
-    assert (record.exited.exit_code, record.exited.ended_by) == (6, "itself")
-    assert record.exited.error is None
-
-
-def test_clients_see_the_end_and_what_is_half_sent_is_dropped(
-    host: Host, agent: Agent, talk: str
-) -> None:
-    half = '{"name": "half", "files": [{"name": "log", "length": 100}]}'
-    text = f'result {{"name": "whole"}}\\nresult {half}\\nabc'
-    run = host.start(f"mkfifo go; {talk} $'{text}' & read x <go; echo restart >&3; wait; exit 6")
-    record = agent.runs[run]
-    host.until(lambda: ("half", "log") in record.files)
-    write_fifo(agent.folder / "go", b"on\n")
-    host.wait(run)
-    assert (bytes(record.output), record.exited.exit_code) == (b"end of file\n", 6)
-    assert (record.results, record.files) == ([{"name": "whole"}], {})
-    assert (record.exited.error, record.notes) == (None, ["a result was cut short by the end"])
-
-
-def test_without_a_host_the_doors_stay_open(agent: Agent) -> None:
-    host = agent.attach()
-    run = host.start(
-        f"mkfifo go; echo up; read x <go; trap '' PIPE; echo restart >&3; ({LOOK}) | tee seen"
+def test_abort_leaves_five_seconds(host: Host) -> None:
+    begin = time.monotonic()
+    run = host.run("trap '' INT; echo abort >&3; while :; do sleep 0.1; done", grace=1000)
+    assert (run.exited.signal, run.exited.ended_by, run.exited.note) == (
+        signal.SIGKILL,
+        "abort",
+        "",
     )
+    assert 5 <= time.monotonic() - begin < 15
+
+
+def test_abort_in_the_last_words_counts(host: Host) -> None:
+    run = host.run("echo abort at the end >&3; echo abort again >&3; exit 0")
+    assert (run.exited.ended_by, run.exited.note) == ("abort", "at the end")
+    assert run.exited.exit_code == 0
+
+
+@pytest.mark.parametrize("how", ["limit", "cancel"])
+def test_abort_while_it_cleans_up_is_what_is_said_of_the_end(host: Host, how: str) -> None:
+    limit = 0.2 if how == "limit" else 60
+    run = host.start(
+        "trap 'echo abort broken >&3; exit 4' INT; echo up; while :; do sleep 0.01; done",
+        limit=limit,
+    )
+    host.wait_for_output(run, b"up\n")
+    if how == "cancel":
+        host.send(Cancel(run=run, grace=1000))
+    exited = host.wait(run).exited
+    assert (exited.ended_by, exited.note, exited.exit_code) == ("abort", "broken", 4)
+
+
+# duration --------------------------------------------------------------------------------------------------
+
+
+def test_a_watchdog_that_is_pinged_does_not_bark(host: Host) -> None:
+    run = host.run(
+        "for i in 1 2 3 4 5 6; do sleep 0.5; echo duration refresh >&3; done; exit 3", limit=2
+    )
+    assert (run.exited.exit_code, run.exited.ended_by, run.exited.limit) == (3, "itself", 2)
+    assert run.exited.seconds > 3
+
+
+def test_an_upload_is_free_of_charge(host: Host) -> None:
+    script = "echo duration save >&3; echo duration 600 >&3; sleep 2.2; echo duration restore >&3; exit 3"
+    run = host.run(script, limit=2)
+    assert (run.exited.exit_code, run.exited.ended_by, run.exited.limit) == (3, "itself", 2)
+
+
+def test_an_upload_is_not_endless(host: Host) -> None:
+    run = host.run("echo duration save >&3; echo duration 1 >&3; sleep 1000")
+    assert (run.exited.ended_by, run.exited.limit) == ("limit", 1)
+
+
+# When the host is behind -----------------------------------------------------------------------------------
+
+FLOOD = "echo up; read <go; head -c 8000000 /dev/zero; echo done"
+
+
+def test_the_clock_stands_still_while_no_host_takes_anything(agent: Agent) -> None:
+    host = agent.attach(memory=65536, spool=0)
+    run = host.start(f"mkfifo go; {FLOOD}", limit=2)
     host.wait_for_output(run, b"up\n")
     host.drop()
     write_fifo(agent.folder / "go", b"on\n")
-    seen = agent.folder / "seen"
-    wait_until(lambda: seen.exists() and seen.read_text().count("open") > 5, "a door that is open")
-    again = agent.attach()
-    record = again.wait(run)
-    assert record.output.endswith(b"shut\n")
-
-
-def test_a_run_goes_on_where_it_was(host: Host) -> None:
-    """As the host orders it behind a restart: numbers, offsets, lengths and the clock."""
-    head = '{"name": "part", "files": [{"name": "log", "length": 2}]}'
-    script = f"""printf 'result {head}\\nab' >&3; echo duration save >&3; echo duration 30 >&3; echo one
-echo restart >&3; {LOOK.replace("echo open; ", "")}; exec sleep 1000"""
-    first = host.start(f"trap '' PIPE; trap 'exit 1' HUP; {script}")
-    host.wait_for_output(first, b"shut\n")
-    (announced,) = said(host, first, Restarting)
-    assert isinstance(announced, Restarting)
-    host.send(HangUp(run=first))
-    before = host.wait(first)
-    assert before.exited.ended_by == "restart"
-
-    clock = Clock(used=announced.clock.used + 5, limit=30, saved=announced.clock.saved)
-    host.send(Lengths(files=(Length(name="part", file="log", length=2),)))
-    second = host.agent.order + 1
-    record = host.agent.runs[second]
-    record.output[:] = before.output
-    record.results[:] = before.results
-    record.files["part", "log"] = bytearray(b"ab")
-    record.listed["part", "log"] = 2
-    again = Again(clock=clock, results=len(before.results), output=len(before.output))
-    assert (
-        host.start(
-            f"printf 'result {head}\\ncd' >&3; echo duration restore >&3; echo two", again=again
-        )
-        == second
+    time.sleep(3)  # beyond the limit
+    record = agent.attach().wait(run)
+    assert (record.exited.ended_by, record.exited.exit_code) == ("itself", 0)
+    assert record.output.endswith(b"done\n")
+    (note,) = record.notes
+    assert note.startswith("for ")
+    assert note.endswith(
+        " s no host took anything: the test had to wait, and its clock stood still"
     )
-    host.wait(second)
-    assert isinstance(record.started, Started)
-    assert bytes(record.output) == b"one\nshut\ntwo\n"
-    assert record.files == {("part", "log"): b"abcd"}
-    assert record.exited.limit == pytest.approx(60, abs=20)
-    assert record.exited.error is None
+
+
+def test_who_floods_an_attached_host_pays_with_its_own_time(agent: Agent) -> None:
+    host = agent.attach(memory=65536, spool=0)
+    host.acknowledging = False
+    run = host.start(FLOOD.replace("read <go", ":"), limit=1, grace=0)
+    time.sleep(2)  # beyond the limit
+    host.acknowledging = True
+    record = host.wait(run)
+    assert record.exited.ended_by == "limit"
+    assert not record.output.endswith(b"done\n")
+    assert record.notes == []
