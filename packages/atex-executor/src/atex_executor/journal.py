@@ -84,31 +84,34 @@ class Attempt(_Line, frozen=True, kw_only=True):
         }
 
 
-class Held(_Line, frozen=True, kw_only=True):
-    """A result that is held; `name` is "" for the test itself. Of files it has those that it is the first to list."""
-
+class _WithFiles(_Line, frozen=True, kw_only=True):
     n: int
     name: str
-    result: dict[str, Any]
-    files: list[str] = []
+    """Empty for the test itself."""
+    lengths: dict[str, int] = {}
+    """How many bytes each of its files has with it."""
+    new: list[str] = []
+    """Those that it is the first to list."""
     link: str | None = None
     """A new name of the test's output."""
+
+
+class Held(_WithFiles, frozen=True, kw_only=True):
+    """A result that is held."""
+
+    result: dict[str, Any]
+
+
+class Listed(_WithFiles, frozen=True, kw_only=True):
+    """A result with files that is about to be recorded; or to be `held`: then it is here for its link."""
+
+    held: bool = False
 
 
 class Closed(_Line, frozen=True, kw_only=True):
     """What was held by this name is recorded."""
 
     name: str
-
-
-class Listed(_Line, frozen=True, kw_only=True):
-    """Before result number `n` is recorded (or `held`): the files that it is the first to list."""
-
-    n: int
-    name: str
-    files: list[str] = []
-    link: str | None = None
-    held: bool = False
 
 
 class Refused(_Line, frozen=True, kw_only=True):

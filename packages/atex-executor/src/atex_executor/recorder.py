@@ -9,7 +9,7 @@ Not thread-safe: one thread at a time (the session again).
 
 import logging
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from itertools import chain
 from typing import Any
 
@@ -32,7 +32,6 @@ from atex_sut_agent.protocol import (
 )
 from atex_sut_agent.sut.files import cuts_by_frame
 
-from atex_executor import layout
 from atex_executor.ending import Ending
 from atex_executor.errors import ProtocolBroken, SinkError
 from atex_executor.journal import (
@@ -46,6 +45,7 @@ from atex_executor.journal import (
     Listed,
     Restarted,
 )
+from atex_executor.layout import output_file, result_file
 from atex_executor.records import final_record
 from atex_executor.result_files import ResultFiles
 from atex_executor.result_lines import ResultLines
@@ -93,7 +93,7 @@ class Recorder:
         self._sink = sink
         self._attempt = known
         self._journal = Journal(sink, known.begun.folder)
-        self._output = layout.output_file(known.begun.folder)
+        self._output = output_file(known.begun.folder)
         self._output_length = 0
         self._fault = known.fault  # the first thing the test did wrong that only the host can see
         self._files = ResultFiles(sink, self._journal, known, self._output, self._fail)
@@ -144,7 +144,7 @@ class Recorder:
 
         `clock` is to have the time away in it. Raises SinkError.
         """
-        self._files.drop_all()
+        self._cut_back()
         attempt = self._attempt
         attempt.restarts += 1
         self._journal.add(Restarted(number=attempt.restarts, incarnation=incarnation))
@@ -154,7 +154,9 @@ class Recorder:
             output=self._output_length,
             added=self._wishes.added,
         )
-        return list(self._lengths()), again
+        lengths, _ = self._listed()
+        frames = cuts_by_frame([(*key, length) for key, length in lengths.items()])
+        return [Lengths(files=tuple(Cut(**cut) for cut in cuts)) for cuts in frames], again
 
     def close(self, ending: Ending, *, seconds: float) -> dict[str, Any]:
         """Write the final record and return it: the run ended so, and took `seconds`. Nothing is open any more.
@@ -162,9 +164,7 @@ class Recorder:
         Raises SinkError only where the record itself can not be written.
         """
         try:
-            self._files.drop_all()
-            if self._attempt.resumed:
-                self._remove_unlisted()
+            self._cut_back()
             if not self._output_length:
                 self._sink.output(self._output, 0, b"")
             self._results.release_all()
@@ -214,29 +214,29 @@ class Recorder:
 
     # Files of an attempt that goes on -----------------------------------------------------------------------
 
-    def _lengths(self) -> Iterator[Lengths]:
-        """Yield what results have listed, in frames' worth."""
-        folder = self._attempt.begun.folder
-        listed = dict.fromkeys(self._listed())
-        lengths = (self._sink.length(layout.result_file(folder, *key)) for key in listed)
-        files = [(*key, length) for key, length in zip(listed, lengths, strict=True)]
-        for cuts in cuts_by_frame([cut for cut in files if cut[2] is not None]):
-            yield Lengths(files=tuple(Cut(**cut) for cut in cuts))
+    def _cut_back(self) -> None:
+        """Bring the files to what they are without results that stay unfinished."""
+        self._files.drop_all()
+        if (
+            self._attempt.resumed
+        ):  # and those of which the process that was killed saw only the beginning
+            lengths, links = self._listed()
+            folder = self._attempt.begun.folder
+            known = {result_file(folder, *key): length for key, length in lengths.items()}
+            keep = {self._output, *(result_file(folder, *key) for key in links)}
+            for path in self._sink.files(folder):
+                if path not in keep:
+                    self._files.cut(path, known.get(path))
 
-    def _listed(self, *, links: bool = False) -> Iterator[tuple[str, str]]:
+    def _listed(self) -> tuple[dict[tuple[str, str], int], set[tuple[str, str]]]:
+        """Return the lengths of the files that results have, and the names that they gave to the output."""
+        lengths, links = {}, set()
         for line in self._journal.lines():
-            if isinstance(line, Held | Listed):
-                yield from ((line.name, file) for file in line.files)
-                if links and line.link is not None:
-                    yield line.name, line.link
-
-    def _remove_unlisted(self) -> None:
-        """Remove files of results that the killed process saw the beginning of, and nobody the end."""
-        folder = self._attempt.begun.folder
-        listed = {layout.result_file(folder, *key) for key in self._listed(links=True)}
-        for path in self._sink.files(folder):
-            if path not in listed and path != self._output:
-                self._sink.remove(path)
+            if isinstance(line, Held | Listed) and line.n <= self._results.count:
+                lengths.update({(line.name, file): size for file, size in line.lengths.items()})
+                if line.link is not None:
+                    links.add((line.name, line.link))
+        return lengths, links
 
     # What went wrong, and the log -----------------------------------------------------------------------------
 

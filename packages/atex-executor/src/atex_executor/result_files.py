@@ -43,7 +43,16 @@ class _Unfinished:
         self.path = path
         self.before = before  # bytes that it had when the result began, None: it is new
         self.length = length  # bytes that were told of
-        self.there = there  # bytes that were there when the first of them came, None: no file
+        self.there = there  # bytes that are there, None: no file
+
+
+class Finished(msgspec.Struct):
+    """The files of one result."""
+
+    lengths: dict[str, int] = msgspec.field(default_factory=dict)
+    """How many bytes each of them has now."""
+    new: list[str] = msgspec.field(default_factory=list)
+    """Those that no result listed before."""
 
 
 class ResultFiles:
@@ -87,16 +96,22 @@ class ResultFiles:
                 raise ProtocolBroken(
                     f"file {file!r} has {unfinished.length} bytes, more came for offset {offset}"
                 )
-            known = max(0, (unfinished.there or 0) - offset)
-            if known < len(data) or unfinished.there is None:
-                self._sink.write(unfinished.path, offset + known, data[known:])
+            self._write(unfinished, offset, data)
         except FileRefused as error:
             self._refuse(key, error)
         else:
             unfinished.length += len(data)
 
-    def finish(self, name: str, listed: Any, before: Sequence[int | None]) -> list[str]:
-        """Return those of the files `listed` which this result is the first to list; their bytes have come before.
+    def _write(self, unfinished: _Unfinished, offset: int, data: bytes) -> None:
+        """Write what is not there. Behind a gap nothing is: such chunks come again, and are dropped again."""
+        there = unfinished.there or 0
+        new = data[max(0, there - offset) :]
+        if offset <= there and (new or unfinished.there is None):
+            self._sink.write(unfinished.path, max(offset, there), new)
+            unfinished.there = max(there, offset + len(data))
+
+    def finish(self, name: str, listed: Any, before: Sequence[int | None]) -> Finished:
+        """Return what becomes of the files that a result lists; their bytes have come before.
 
         `before` are their lengths before, in the order in which `listed` names them first.
         """
@@ -113,29 +128,30 @@ class ResultFiles:
             raise ProtocolBroken(
                 f"{len(before)} lengths came with a result of {len(lengths)} files"
             )
-        return [
-            file
-            for (file, length), was in zip(lengths.items(), before, strict=True)
-            if self._finish_one((name, file), length, was)
-        ]
+        finished = Finished()
+        for (file, length), was in zip(lengths.items(), before, strict=True):
+            key = (name, file)
+            if key not in self._refused:
+                self._finish_one(key, length, was)
+                finished.lengths[file] = (was or 0) + length
+                if was is None:
+                    finished.new.append(file)
+        return finished
 
-    def _finish_one(self, key: _Key, length: int, before: int | None) -> bool:
-        """Return whether the file is a new one."""
-        if key in self._refused:
-            return False
+    def _finish_one(self, key: _Key, length: int, before: int | None) -> None:
         unfinished = self._find(key)
-        if unfinished is None and self._resumed:  # the process that was killed has got all of it
-            came = (self._sink.length(self._path(key)) or 0) - (before or 0)
-            fits = came >= length
+        end = (before or 0) + length
+        if unfinished is not None:
+            came = unfinished.length - (unfinished.before or 0)
+            there = unfinished.there or 0
         else:
-            came = unfinished.length - (unfinished.before or 0) if unfinished else 0
-            fits = unfinished is not None and came == length and before == unfinished.before
-        if not fits:
+            came = length if self._resumed else 0  # to the process that was killed
+            there = (self._sink.length(self._path(key)) or 0) if self._resumed else 0
+        if came != length or there < end or (unfinished and before != unfinished.before):
             raise ProtocolBroken(
                 f"a result lists {length} bytes of file {key[1]!r} behind {before}, {came} came"
             )
         self._forget(key)
-        return before is None
 
     def has(self, name: str, file: str) -> bool:
         """Is there a file of this name already?"""
@@ -170,6 +186,14 @@ class ResultFiles:
                 )
             self._cut_back(key, unfinished)
 
+    def cut(self, path: str, length: int | None) -> None:
+        """Cut a file back to `length` bytes, where it has more; None: there is to be none."""
+        there = self._sink.length(path)
+        if there is not None and length is None:
+            self._sink.remove(path)
+        elif there is not None and length is not None and there > length:
+            self._sink.cut(path, length)
+
     def drop_all(self) -> None:
         """Cut back whatever is unfinished."""
         for name, files in list(self._unfinished.items()):
@@ -187,7 +211,7 @@ class ResultFiles:
             raise FileRefused("it is the output of the test")
         fits = before == there and offset == (before or 0)
         if self._resumed:
-            fits = 0 <= (before or 0) <= offset <= (there or 0)
+            fits = 0 <= (before or 0) <= offset
         if not fits:
             raise ProtocolBroken(
                 f"file {key[1]!r} is said to have {before} bytes and to go on at {offset}, it has {there}"
@@ -203,10 +227,7 @@ class ResultFiles:
 
     def _cut_back(self, key: _Key, unfinished: _Unfinished) -> None:
         self._forget(key)
-        if unfinished.before is not None:
-            self._sink.cut(unfinished.path, unfinished.before)
-        elif self._sink.length(unfinished.path) is not None:
-            self._sink.remove(unfinished.path)
+        self.cut(unfinished.path, unfinished.before)
 
     def _refuse(self, key: _Key, error: FileRefused) -> None:
         unfinished = self._find(key)
@@ -214,8 +235,8 @@ class ResultFiles:
             self._cut_back(key, unfinished)
         self._remember(key, "")
         self._refused.add(key)
-        self._journal.add(Refused(name=key[0], file=key[1]))
         self._fail(f"file {key[1]!r} can not be stored: {error}")
+        self._journal.add(Refused(name=key[0], file=key[1]))
 
     def _remember(self, key: _Key, path: str) -> None:
         self._memory += self._cost(key, path)

@@ -17,7 +17,7 @@ from atex_executor.held import MAX_HELD, HeldResults
 from atex_executor.journal import Closed, Held, Journal, Line, Listed
 from atex_executor.layout import result_file
 from atex_executor.records import RUNNER_KEYS
-from atex_executor.result_files import ResultFiles, check_names
+from atex_executor.result_files import Finished, ResultFiles, check_names
 from atex_executor.resume import OpenAttempt
 from atex_executor.sink import Sink
 
@@ -132,16 +132,25 @@ class ResultLines:
         listed = result.pop("files", None) or []
         for key in ("name", "testout"):
             result.pop(key, None)
-        new = self._files.finish(name, listed, before)
+        files = self._files.finish(name, listed, before)
+        if testout in files.lengths:
+            raise ProtocolBroken(f"file {testout!r} is the testout of the same result")
         if n <= (self._attempt.held_until if for_holding else self._attempt.recorded_until):
             if not for_holding:
                 self._release(name, n)
             return None
-        link = self._link(n, name, testout, new, held=for_holding)
-        if for_holding:
-            self._hold(n, name, result, new, link)
-            return None
-        return self._complete(n, name, result, self._paths(name, new, link))
+        link = self._link(n, name, testout, files, held=for_holding)
+        paths = self._paths(name, files.new if link is None else [*files.new, link])
+        if not for_holding:
+            return self._complete(n, name, result, paths)
+        check_names(name)
+        if not self.held.full:
+            self._hold(n, name, result, paths)
+            line = Held(
+                n=n, name=name, result=result, lengths=files.lengths, new=files.new, link=link
+            )
+            self._lines.append(line)
+        return None
 
     def _complete(
         self, n: int, name: str, result: dict[str, Any], files: list[str]
@@ -162,14 +171,8 @@ class ResultLines:
             record["files"] = files
         return record
 
-    def _hold(
-        self, n: int, name: str, result: dict[str, Any], files: list[str], link: str | None
-    ) -> None:
-        check_names(name)
-        if self.held.full:
-            return
-        self.held.hold(n, name, _bounded(result), self._paths(name, files, link))
-        self._lines.append(Held(n=n, name=name, result=result, files=files, link=link))
+    def _hold(self, n: int, name: str, result: dict[str, Any], files: list[str]) -> None:
+        self.held.hold(n, name, _bounded(result), files)
         if self.held.full:
             self._fail(
                 f"more than {MAX_HELD // 2**20} MiB of partial results and of results for the test itself"
@@ -181,21 +184,22 @@ class ResultLines:
             self.held.release(name)
             self._lines.append(Closed(name=name))
 
-    def _link(self, n: int, name: str, file: str, new: list[str], *, held: bool) -> str | None:
-        """Link the output to a result that asks for it; return the name if it is a new one. Journal what is new."""
+    def _link(self, n: int, name: str, file: str, files: Finished, *, held: bool) -> str | None:
+        """Link the output to a result that asks for it; return the name if it is a new one. Journal what is to come."""
         if not name and file == "output.txt":
             file = ""  # the test itself has it under that name anyway
         known = (n, name, file) in self._attempt.links
         link = file if file and (known or not self._files.has(name, file)) else None
-        files = [] if held else new
-        if files or link is not None:
-            self._journal.add(Listed(n=n, name=name, files=files, link=link, held=held))
+        if link is not None or (files.lengths and not held):
+            lengths, new = ({}, []) if held else (files.lengths, files.new)
+            self._journal.add(
+                Listed(n=n, name=name, lengths=lengths, new=new, link=link, held=held)
+            )
         linked = bool(file) and self._files.link(name, file)
         return link if linked else None
 
-    def _paths(self, name: str, files: list[str], link: str | None) -> list[str]:
-        names = files if link is None else [*files, link]
-        return [result_file(self._attempt.begun.folder, name, file) for file in names]
+    def _paths(self, name: str, files: list[str]) -> list[str]:
+        return [result_file(self._attempt.begun.folder, name, file) for file in files]
 
     def _drop_runner_keys(self, result: dict[str, Any]) -> None:
         for key in RUNNER_KEYS & result.keys():

@@ -104,7 +104,7 @@ class OpenAttempt:
             self.links[line.n, line.name, line.link] = line.held
 
     def _hold(self, line: Held) -> None:
-        names = [*line.files, *([] if line.link is None else [line.link])]
+        names = [*line.new, *([] if line.link is None else [line.link])]
         files = [result_file(self.begun.folder, line.name, name) for name in names]
         self.held.hold(line.n, line.name, line.result, files)
         self.held_until = line.n
