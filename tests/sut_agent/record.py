@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from atex_sut_agent.protocol import (
     MAX_CHUNK,
+    MAX_CHUNK,
     MAX_TAIL,
     AgentMessage,
     Cut,
@@ -57,10 +58,12 @@ class RunRecord:
                 self.started = message
             case Output(offset=offset):
                 assert offset == len(self.output)
+                assert len(tail) <= MAX_CHUNK
                 self.output += tail
             case FileChunk(name=name, file=file, offset=offset, before=before):
                 assert offset == len(self.files[name, file])
                 assert before == self.listed.get((name, file))
+                assert len(tail) <= MAX_CHUNK
                 self.files[name, file] += tail
             case Results(first=first, before=before):
                 assert first == len(self.results) + 1
