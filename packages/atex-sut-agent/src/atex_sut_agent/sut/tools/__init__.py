@@ -1,10 +1,10 @@
 """The commands on a test's PATH: clients of its control file (spec/CONTROL_FILE.md, "Also on the test's PATH").
 
 `main()` is run by a process of its own for each call. Starting that is nearly all that a call costs, so each of them
-imports nothing that it does not need: no argparse, no socket (which brings enum and selectors), json only where it is
-read.
+imports nothing that it does not need: no argparse, no socket or signal (they bring enum), json only where it is read.
 """
 
+import _signal
 import sys
 
 from .errors import ToolError, UsageError
@@ -33,6 +33,8 @@ TOOLS = {
 
 def main() -> int:
     """Run the command that sys.argv names; return the exit code: 1 for a failure, 2 for bad usage."""
+    # Who is interrupted has to die of it: a shell goes on behind a command that ended in any other way.
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     name, arguments = sys.argv[1], sys.argv[2:]
     tool = __import__("sut.tools." + TOOLS[name], fromlist=["run"])
     if "--help" in arguments or arguments == ["-h"]:

@@ -1,6 +1,6 @@
 """`tmt-abort` and its older names: end this test, and take no other on this machine."""
 
-import signal
+import _signal
 
 from .client import Client
 
@@ -18,5 +18,5 @@ def run(name: str, arguments: "list[str]") -> None:
     client = Client()
     client.send("abort {}\n".format(note).encode("utf-8", "replace"))
     client.finish()
-    signal.alarm(_PATIENCE)
-    signal.pause()
+    _signal.alarm(_PATIENCE)
+    _signal.pause()

@@ -1,7 +1,7 @@
 """`tmt-reboot` and its older names: restart the machine, and the test behind that."""
 
+import _signal
 import os
-import signal
 import sys
 
 from .client import Client
@@ -31,7 +31,7 @@ def run(name: str, arguments: "list[str]") -> None:
     if status:
         raise ToolError("{!r} failed, the machine is not restarted".format(command))
     while True:
-        signal.pause()  # the test goes no further
+        _signal.pause()  # the test goes no further
 
 
 def _boot_the_same_again() -> None:
