@@ -6,9 +6,10 @@ import json
 import msgspec
 from atex_fmf import FmfError
 from atex_fmf import parse_duration as parse_in_metadata
-from atex_sut_agent.sut.control import Door, Listener
+from atex_sut_agent.sut.control import Door
 from atex_sut_agent.sut.durations import LONGEST
 from atex_sut_agent.sut.durations import parse_duration as parse_in_control_file
+from atex_sut_agent.sut.listener import Listener
 from atex_sut_agent.sut.results import GrammarError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st

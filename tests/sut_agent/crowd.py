@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from atex_sut_agent.sut.control import Door
-from atex_sut_agent.sut.doors import Doors, DoorsListener
+from atex_sut_agent.sut.doors import Doors
 from atex_sut_agent.sut.files import Files
+from atex_sut_agent.sut.listener import Listener
 from atex_sut_agent.sut.loop import Loop
 from atex_sut_agent.sut.results import GrammarError
 
 PATIENCE = 20.0  # seconds
 
 
-class Crowd(DoorsListener):
+class Crowd(Listener):
     """Both doors, and what came through them. `sync` promises a reply, which the test gives."""
 
     test = "/the/test"

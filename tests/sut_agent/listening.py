@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from atex_sut_agent.sut.control import Door, Listener
+from atex_sut_agent.sut.control import Door
+from atex_sut_agent.sut.listener import Listener
 from atex_sut_agent.sut.results import GrammarError
 
 Told = list[tuple[Any, ...]]

@@ -185,6 +185,35 @@ while clients:
     }
 
 
+def test_an_agent_that_may_open_few_files_takes_few_clients_at_a_time(
+    agent: Agent,
+) -> None:
+    """It keeps descriptors for other things: another host attaches meanwhile."""
+    first = agent.attach_by(["sh", "-c", f"ulimit -Sn 150; {agent.command()}"])
+    script = agent.work / "many.py"
+    script.write_text(
+        """\
+import os, socket, sys
+clients = []
+for number in range(300):
+    clients.append(socket.socket(socket.AF_UNIX))
+    clients[-1].connect(os.environ["ATEX_CONTROL_FILE"])
+    clients[-1].sendall(b"result {}\\n")
+print("sent", flush=True)
+open(sys.argv[1]).read()
+for client in clients:
+    client.close()
+"""
+    )
+    fifo = agent.work / "end"
+    os.mkfifo(fifo)
+    run = first.start(f"ulimit -Sn 1024; {sys.executable} -IS {script} {fifo}")
+    first.wait_for_output(run, b"sent\n")
+    second = agent.attach()
+    write_fifo(fifo, b"end\n")
+    assert len(second.wait(run).results) == 300
+
+
 def test_with_no_host_the_doors_stay_open_until_there_is_no_room(agent: Agent) -> None:
     """Then writes to the pipe block; a host that comes back gets everything."""
     host = agent.attach(memory=1 << 20, spool=0)

@@ -4,7 +4,8 @@ import contextlib
 import os
 import socket
 
-from .control import Door, Listener
+from .control import Door
+from .listener import Listener
 
 _MAX_REPLIES = (
     64 * 1024

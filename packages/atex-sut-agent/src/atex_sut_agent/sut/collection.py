@@ -9,8 +9,9 @@ import os
 import stat
 
 from . import machine
-from .control import Door, Listener
+from .control import Door
 from .framing import MAX_CHUNK
+from .listener import Listener
 from .loop import Loop, Timer
 from .names import file_name_error
 from .results import GrammarError

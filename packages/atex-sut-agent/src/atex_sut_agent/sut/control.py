@@ -7,6 +7,7 @@ source of the grammar.
 import re
 from collections import deque
 
+from .listener import Listener
 from .names import subtest_name
 from .results import MAX_RESULT, GrammarError, check_name, count_plain, decode_result, files_of
 
@@ -17,31 +18,6 @@ MAX_INLINE = MAX_RESULT + len(b"result \n")  # bytes of a line that holds a resu
 _INLINE_RESULTS = re.compile(rb"(?:result \{[^\n]*\n){1,256}")
 _NUMBER = re.compile(r"-?[0-9]+\Z")
 _FILE_COST = 400  # bytes of memory for a file that is still to come, roughly
-
-
-class Listener:
-    """What a Door tells. A run implements this; each method is called from within `Door.feed`."""
-
-    test = ""  # the test's name, by which names of results are shortened
-
-    def results(self, lines: bytes, count: int) -> None:
-        """`count` complete results without files, `lines` is their JSON, a line each (bytes)."""
-
-    def claim(self, door: "Door", name: str, files: "list[str]") -> bool:
-        """May `door` write to these files of result `name` now? Where not, `door.feed(b"")` is called later."""
-        raise NotImplementedError
-
-    def file(self, door: "Door", name: str, file: str, data: bytes) -> None:
-        """The next bytes of a file that `door` has claimed."""
-
-    def commit(self, door: "Door", line: bytes) -> None:
-        """The result that `door` made its claim for is complete, all its files have come; `line` is its JSON."""
-
-    def cut_back(self, door: "Door") -> None:
-        """The result that `door` made its claim for is dropped: its files are what they were before."""
-
-    def word(self, door: "Door", word: str, argument: str) -> None:
-        """A control line that is no result (strings). Raises GrammarError."""
 
 
 class Door:

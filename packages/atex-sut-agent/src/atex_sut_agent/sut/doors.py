@@ -5,11 +5,13 @@ Here it is decided who is read when; what comes is understood by `control.Door`,
 
 import contextlib
 import os
+import resource
 import socket
 
 from .client import Client
-from .control import Door, Listener
+from .control import Door
 from .framing import MAX_CHUNK
+from .listener import Listener
 from .loop import READ, WRITE, Loop
 from .paths import clear
 from .pipes import bytes_waiting, new_pipe
@@ -18,44 +20,21 @@ from .shares import Shares
 
 _BACKLOG = 512
 _MAX_CLIENTS = 512  # at once; more wait to be accepted
-
-
-class DoorsListener(Listener):
-    """What Doors tell besides what each Door does. A run implements this."""
-
-    @property
-    def breaking_off(self) -> bool:
-        """Does the agent end what goes on, by signals or for a restart? Then what stays unfinished is no error."""
-        raise NotImplementedError
-
-    @property
-    def full(self) -> bool:
-        """Is the host so far behind that nothing more should be read in this turn of the loop?"""
-        raise NotImplementedError
-
-    def flush(self) -> None:
-        """A piece has been read: nothing more comes at this moment."""
-        raise NotImplementedError
-
-    def door_failed(self, reason: str) -> None:
-        """A client broke the grammar, and its door is closed."""
-        raise NotImplementedError
-
-    def cut_short(self, what: str) -> None:
-        """A client was broken off in the middle of `what`."""
-        raise NotImplementedError
+_OTHER_DESCRIPTORS = 48  # that the agent may need for other things
+_RETRY = 0.5  # seconds
 
 
 class Doors:
     """Both doors of one run, open from the construction until `shut()`. Raises OSError."""
 
-    def __init__(self, loop: Loop, listener: DoorsListener, path: str) -> None:
+    def __init__(self, loop: Loop, listener: Listener, path: str) -> None:
         self._loop = loop
         self._listener = listener
         self._path = path
         self._clients: "dict[Door, Client]" = {}  # the reader of the pipe is one of them
         self._waiting: "dict[Client, None]" = {}  # those whose door waits, who came first goes first
         self._shares = Shares()
+        self._places = _places()
         self._paused = False
         self._open = True
         self._released = False  # files have been, and others may wait for them
@@ -142,7 +121,7 @@ class Doors:
                 self._watch(client)
 
     def _watch_socket(self) -> None:
-        if not self._paused and len(self._clients) <= _MAX_CLIENTS:
+        if self._open and not self._paused and len(self._clients) <= self._places:
             self._loop.watch(self._socket.fileno(), READ, self._accept)
         else:
             self._loop.forget(self._socket.fileno())
@@ -170,10 +149,14 @@ class Doors:
     def _accept(self, mask: int) -> int:
         """Accept who waits, as far as there is room; return how many that were."""
         accepted = 0
-        while len(self._clients) <= _MAX_CLIENTS:
+        while len(self._clients) <= self._places:
             try:
                 connection, _ = self._socket.accept()
-            except OSError:
+            except BlockingIOError:
+                return accepted
+            except OSError:  # no descriptor or no memory is left, for the moment
+                self._loop.forget(self._socket.fileno())
+                self._loop.after(_RETRY, self._watch_socket)
                 return accepted
             connection.setblocking(False)
             self._add(Client(self._listener, connection.fileno(), connection))
@@ -311,5 +294,13 @@ class Doors:
             self._watch(fed)
         self._loop.forget(client.fd)
         client.close()
-        if self._open and len(self._clients) == _MAX_CLIENTS:
+        if len(self._clients) == self._places:
             self._watch_socket()
+
+
+def _places() -> int:
+    """Return how many clients there can be at once."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return _MAX_CLIENTS
+    return max(1, min(_MAX_CLIENTS, limit - _OTHER_DESCRIPTORS))

@@ -5,9 +5,10 @@ from collections import deque
 from . import words
 from .clock import now
 from .control import Door
-from .doors import Doors, DoorsListener
+from .doors import Doors
 from .files import Files, cuts_by_frame
 from .lifetime import Lifetime
+from .listener import Listener
 from .loop import Loop
 from .report import Report
 from .results import GrammarError
@@ -20,7 +21,7 @@ _MAX_MARKS = 1000  # that one start of a test may leave
 _MAX_ADDED = 10000  # tests that one run may add, its restarts included
 
 
-class Statements(DoorsListener):
+class Statements(Listener):
     """The doors of one run at `path`, open until they are shut. Raises OSError.
 
     `test` is the test's name, by which names of results are shortened.
