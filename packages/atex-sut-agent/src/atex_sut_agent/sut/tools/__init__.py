@@ -4,7 +4,7 @@
 imports nothing that it does not need: no argparse, no socket or signal (they bring enum), json only where it is read.
 """
 
-import _signal
+import _signal  # type: ignore[import-not-found]  # signal without the enum
 import sys
 
 from .errors import ToolError, UsageError

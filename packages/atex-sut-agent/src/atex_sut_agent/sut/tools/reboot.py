@@ -1,6 +1,6 @@
 """`tmt-reboot` and its older names: restart the machine, and the test behind that."""
 
-import _signal
+import _signal  # type: ignore[import-not-found]  # signal without the enum
 import os
 import sys
 
