@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 from atex_sut_agent.protocol import (
     MAX_CHUNK,
-    MAX_CHUNK,
     MAX_TAIL,
     AgentMessage,
     Cut,
