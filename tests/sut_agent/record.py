@@ -57,12 +57,10 @@ class RunRecord:
                 self.started = message
             case Output(offset=offset):
                 assert offset == len(self.output)
-                assert len(tail) <= MAX_CHUNK
                 self.output += tail
             case FileChunk(name=name, file=file, offset=offset, before=before):
                 assert offset == len(self.files[name, file])
                 assert before == self.listed.get((name, file))
-                assert len(tail) <= MAX_CHUNK
                 self.files[name, file] += tail
             case Results(first=first, before=before):
                 assert first == len(self.results) + 1

@@ -303,6 +303,19 @@ echo 'result {{"name":"pipe"}}' >&3
     assert run.exited.exit_code == 0
 
 
+def test_what_a_word_does_not_take_is_an_error_of_its_client(host: Host, client: str) -> None:
+    wrong = ["duration soon", "exitcode 256", "restart never", "disconnect 5", "mark", "addtest x"]
+    behind = 'echo \'result {"name":"behind"}\''
+    script = "".join(f"(echo '{line}'; {behind}) | {client}\n" for line in wrong)
+    run = host.run(script + 'echo \'result {"name":"pipe"}\' >&3')
+    errors = run.output.decode().splitlines()
+    assert errors[0] == f"error {run.exited.error}"
+    assert len(errors) == len(wrong)
+    for line, error in zip(wrong, errors, strict=True):
+        assert line.split()[0] in error or line.split()[1] in error
+    assert [value["name"] for value in run.results] == ["pipe"]
+
+
 def test_an_error_is_told_to_who_sends_on_and_on(host: Host, client: str) -> None:
     run = host.run(f"(echo nonsense; head -c 3000000 /dev/zero) | {client}")
     assert run.output == b"error unknown word 'nonsense'\n"

@@ -134,17 +134,17 @@ class Doors:
         events = WRITE if client.has_replies else 0
         if self._may_read(client):
             events |= READ
-        if (
-            events or client.ended
-        ):  # who ended and waits for a reply may still go away: poll tells it unasked
+        # Who ended and waits for a reply may still go away: poll tells it unasked.
+        if events or client.ended:
             self._loop.watch(client.fd, events, lambda mask: self._ready(client, mask))
         else:
             self._loop.forget(client.fd)
 
     def _may_read(self, client: Client) -> bool:
-        return not (
-            self._paused or client.ended or client.door.waiting or self._shares.is_hungry(client)
-        )
+        return not (self._paused or client.ended or self._waits(client))
+
+    def _waits(self, client: Client) -> bool:
+        return client.door.waiting or self._shares.is_hungry(client)
 
     def _accept(self, mask: int) -> int:
         """Accept who waits, as far as there is room; return how many that were."""
@@ -232,22 +232,14 @@ class Doors:
             self._feed(client, b"")
         left = {client: bytes_waiting(client.fd) for client in self._clients.values()}
         while self._clients:
-            readable = [
-                client
-                for client in self._clients.values()
-                if left[client] > 0 and self._may_read(client)
-            ]
+            clients = list(self._clients.values())
+            readable = [client for client in clients if left[client] > 0 and self._may_read(client)]
             for client in readable:
                 if client.door in self._clients:
                     left[client] -= self._read(client)
             if not readable:
                 # What is unfinished gets no more. It ends, which gives its files and its room to those that wait.
-                clients = list(self._clients.values())
-                for client in [
-                    client
-                    for client in clients
-                    if not (client.door.waiting or self._shares.is_hungry(client))
-                ] or clients:
+                for client in [one for one in clients if not self._waits(one)] or clients:
                     self._end(client)
                 self._feed_waiting()
 

@@ -16,7 +16,8 @@ class Files:
     """The files of one run, by (name of the result, name of the file).
 
     A result's files are claimed together and given back together, so two results that are unfinished at the same
-    time never write to the same file: the second waits, and its bytes follow the first's.
+    time never write to the same file: the second waits, and its bytes follow the first's. Each file that a result has
+    listed costs about 150 bytes of memory until the run is over.
     """
 
     def __init__(self) -> None:
