@@ -201,6 +201,22 @@ else:
     assert "frame 3 came where 2 should" in (outcome.note or "")
 
 
+def test_an_order_that_a_dead_agent_may_have_carried_out_is_not_given_again(
+    outcome_of: OutcomeOf,
+) -> None:
+    script = """
+if attachment == 1:
+    started()
+else:
+    boot()
+    hello(incarnation='second')
+    exited(1, heard('start')['number'])
+"""
+    outcome = outcome_of(script, patience=60.0)
+    assert outcome.status == "infra"
+    assert "the agent died during this test" in (outcome.note or "")
+
+
 def _indent(source: str) -> str:
     return "    " + source
 
