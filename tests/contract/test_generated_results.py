@@ -22,6 +22,7 @@ from atex_sut_agent.sut.loop import Loop
 from atex_sut_agent.sut.outbox import Outbox
 from atex_sut_agent.sut.report import Report
 from atex_sut_agent.sut.results import GrammarError
+from atex_sut_agent.sut.spool import Spool
 from atex_sut_agent.sut.statements import Statements
 
 from tests.executor.told import Told
@@ -37,7 +38,7 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         loop = Loop()
-        self._outbox = Outbox(1 << 30)
+        self._outbox = Outbox(1 << 30, Spool("/nowhere", 0))
         lifetime = Lifetime(loop, Limit(60, 0), 5, False, lambda: None)
         self._statements = Statements(
             loop, str(folder / "control"), TEST, Report(self._outbox, 1), lifetime

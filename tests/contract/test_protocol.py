@@ -36,7 +36,7 @@ from atex_sut_agent.protocol import (
 )
 from atex_sut_agent.sut.framing import FrameReader
 
-from tests.sut_agent.driver import Agent, Host, Lost
+from tests.sut_agent.driver import Agent, Host, Lost, SlotTaken
 
 AGENT_KINDS = {kind.__struct_config__.tag: kind for kind in typing.get_args(AgentMessage)}
 HOST_KINDS = {kind.__struct_config__.tag: kind for kind in typing.get_args(HostMessage)}
@@ -73,9 +73,14 @@ def produce_everything(agent: Agent) -> list[bytes]:
     second.drop()
     agent.order = 0
     third = agent.attach()
+    with (
+        Agent(agent.python, work=agent.work, settings=agent.settings) as another,
+        pytest.raises(SlotTaken) as taken,
+    ):
+        another.attach()
     third.send(End())
     third.until(Bye)
-    return [head for host in (first, second, third) for head in host.heads]
+    return [taken.value.head, *(head for host in (first, second, third) for head in host.heads)]
 
 
 def test_every_message_of_the_agent_is_what_the_struct_says(agent: Agent) -> None:

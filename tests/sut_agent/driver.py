@@ -48,6 +48,7 @@ from atex_sut_agent.protocol import (
     decode_agent_message,
     encode_host_message,
 )
+from atex_sut_agent.sut.slot import FOLDERS
 
 from tests.sut_agent.record import TEST, RunRecord
 
@@ -58,6 +59,15 @@ class Lost(Exception):
     """The agent's stream ended."""
 
 
+class SlotTaken(Exception):
+    """Another session has the slot: `busy` says which; `head` is that frame's."""
+
+    def __init__(self, busy: Busy, head: bytes) -> None:
+        super().__init__(busy)
+        self.busy = busy
+        self.head = head
+
+
 class Agent:
     """One session on this machine, in a work folder and a slot of its own; `settings` are for its daemon."""
 
@@ -66,6 +76,7 @@ class Agent:
     ) -> None:
         # A short path: the control file's socket has to fit into 107 bytes.
         self.work = work or Path(tempfile.mkdtemp(prefix="atex-"))
+        self._made = [] if work else [self.work]  # folders that are ours to remove
         self.python = python
         self.session = os.urandom(16).hex()
         self.settings = settings or Settings(slot=self.session)
@@ -141,7 +152,10 @@ class Agent:
         finally:
             if self.pid:
                 wait_until(lambda: not is_alive(self.pid), "the daemon's end")
-            shutil.rmtree(self.work)
+            for folder in self._made:
+                shutil.rmtree(folder)
+            for lock in filter(Path.is_file, lock_files(self.settings.slot)):
+                lock.unlink()  # a daemon that was killed has left it
 
 
 class Host:
@@ -185,6 +199,9 @@ class Host:
                 self.stdin.write(agent_archive().data)
         self._skip_to(MAGIC)
         hello = self.receive()
+        if isinstance(hello, Busy):
+            self.drop()
+            raise SlotTaken(hello, self.heads[0])
         assert isinstance(hello, Hello), hello
         self.hello = hello
         agent = self.agent
@@ -322,6 +339,11 @@ class Host:
         """As a crash of the login does: the bridge gets no chance."""
         self.bridge.send_signal(signal.SIGKILL)
         self.drop()
+
+
+def lock_files(slot: str) -> list[Path]:
+    """Where the lock of a slot may be."""
+    return [Path(folder, f"atex-{slot}.lock") for folder in FOLDERS]
 
 
 def wait_until(condition: Callable[[], object], what: str) -> None:

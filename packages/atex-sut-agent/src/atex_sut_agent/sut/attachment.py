@@ -6,7 +6,7 @@ from collections import deque
 
 from .clock import now
 from .framing import MAGIC, FrameError, FrameReader, pack
-from .loop import READ, WRITE, Loop
+from .loop import READ, WRITE, Loop, Timer
 from .outbox import Outbox
 
 TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FAREWELL = 5.0  # seconds for the last words to leave
+STUCK = 1.0  # seconds without any progress until a connection counts as one that takes nothing
 
 _READ_SIZE = 64 * 1024  # bytes
 _WRITE_SIZE = 256 * 1024  # bytes
@@ -57,6 +58,8 @@ class Attachment:
         self._parting = False
         self._closed = False
         self._heard = now()
+        self._blocked: "float | None" = None  # since when it takes nothing
+        self._look_again: "Timer | None" = None  # wakes the loop, for who asks whether it is stuck
         self._timer = loop.after(beat, self._beat)
         os.set_blocking(self._stdin, False)
         os.set_blocking(self._stdout, False)
@@ -64,6 +67,11 @@ class Attachment:
         loop.watch(self._stdin, READ, self._read)
         loop.watch(self._stdout, 0, self._stdout_ready)  # HUP and ERR come unasked
         loop.watch(bridge.fileno(), READ, lambda mask: self.close())
+
+    @property
+    def stuck(self) -> bool:
+        """Does the host take nothing of what it is to be given?"""
+        return self._blocked is not None and now() - self._blocked >= STUCK
 
     def say(self, head: "dict[str, Any]") -> None:
         """Send a frame that does not count, before those in the outbox."""
@@ -95,19 +103,33 @@ class Attachment:
                 written = os.write(self._stdout, self._writing)
             except BlockingIOError:
                 self._loop.watch(self._stdout, WRITE, self._stdout_ready)
+                if self._blocked is None:
+                    self._blocked = now()
+                    self._look()
                 return
             except OSError:
                 self.close()
                 return
+            self._blocked = None
             self._writing = self._writing[written:]
             if self._parting and not self._writing:
                 self.close()
+
+    def _look(self) -> None:
+        if self._look_again is None and self._blocked is not None and not self.stuck:
+            self._look_again = self._loop.after(self._blocked + STUCK - now(), self._looked)
+
+    def _looked(self) -> None:
+        self._look_again = None
+        self._look()
 
     def close(self) -> None:
         """Give the descriptors back; the bridge ends."""
         if not self._closed:
             self._closed = True
             self._timer.cancel()
+            if self._look_again is not None:
+                self._look_again.cancel()
             for fd in (self._stdin, self._stdout, self._bridge.fileno()):
                 self._loop.forget(fd)
             os.close(self._stdin)

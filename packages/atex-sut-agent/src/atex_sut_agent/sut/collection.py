@@ -167,7 +167,7 @@ class Collection:
     def _is_mounted(self, path: str) -> bool:
         if self._mounts is None:
             above = len(os.path.realpath(self._data)) + 1
-            self._mounts = {point[above:] for point in machine.mounts_below(self._data)}
+            self._mounts = {point[above:] for point in machine.mounts_in(self._data)}
         return path in self._mounts
 
     def _send_file(self, fd: int, path: str) -> "Generator[int, None, None]":

@@ -1,50 +1,60 @@
 """The session: a daemon that outlives the connections of its host. Orders in, facts out, one loop.
 
 It has one run at a time, and one attachment or none. It ends when it is told to, or after an hour without a
-host. Single-threaded; nothing here blocks, but for the start of a process and the removal of the folder.
+host, or when it is asked to make way in its slot. Single-threaded; nothing here blocks, but for the start of a process.
 """
 
 import json
 import os
-import shutil
 import signal
 import socket
 import sys
-import time
 
-from . import handover, last_words, leader, machine, processes
+from . import handover, last_words, leader, leftovers, machine, processes
 from .attachment import Attachment
+from .fork import fork_child
 from .framing import PROTOCOL, FrameError
 from .kernel import OomProtection, become_subreaper
 from .loop import READ, Loop
 from .outbox import Outbox
 from .run import Run
 from .settings import Settings
+from .slot import Slot
 from .spawn import SpawnError, prepare_to_spawn
+from .spool import Spool
 from .surroundings import Surroundings
 
 TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
 if TYPE_CHECKING:
     from typing import Any
 
-_REMOVAL_PATIENCE = 2.0  # seconds
-_EARLIER_PATIENCE = 5.0  # seconds for what an earlier incarnation left to die
+_REMOVAL_PATIENCE = 10.0  # seconds until the host is told that its folder is still being removed
 
 
 class Daemon:
-    """One session. `folder` is its own, `listener` the socket at which bridges hand over their descriptors."""
+    """One session. `folder` is its own, `listener` the socket at which bridges hand over their descriptors.
+
+    `slot` is held.
+    """
 
     def __init__(
-        self, session: str, folder: str, archive: str, settings: Settings, listener: socket.socket
+        self,
+        session: str,
+        folder: str,
+        archive: str,
+        settings: Settings,
+        slot: Slot,
+        listener: socket.socket,
     ) -> None:
         self._session = session
         self._folder = folder
         self._archive = archive
         self._settings = settings
+        self._slot = slot
         self._listener = listener
         self._incarnation = os.urandom(16).hex()
         self._loop = Loop()
-        self._outbox = Outbox(settings.memory)
+        self._outbox = Outbox(settings.memory, Spool(folder, settings.spool))
         self._attachment: "Attachment | None" = None
         self._order = 0  # the highest number of an order that was taken
         self._run: "Run | None" = None
@@ -53,7 +63,10 @@ class Daemon:
         self._ended: "tuple[int, str, int] | None" = (
             None  # number and key of a run, and its last frame
         )
-        self._left: "dict[int, int]" = {}  # {pid: start} of what a run left and could not be killed
+        # {pid: start} of what a run left and could not be killed
+        left, self._last_words = leader.recall(folder)
+        self._left = processes.starts_of(processes.session_members(left)) if left else {}
+        self._last_words = last_words.read(folder) or self._last_words
         self._surroundings = Surroundings(
             folder, archive, sys.executable, machine.base_environment()
         )
@@ -61,46 +74,38 @@ class Daemon:
         self._oom_protection = OomProtection()
         self._linger = self._loop.after(settings.linger, self._lingered)
         self._ending: "str | None" = None  # why the session ends
+        self._removing: "int | None" = None  # the process that removes the folder
         self._parting = False  # nobody is let in any more
         self._going_down = False
         self._over = False
-        self._last_words = self._end_earlier_incarnation()
 
     def serve(self) -> None:
         """Run until the session is over; then its folder is gone. Whatever it raises, call `abandon()`."""
+        leader.forget(self._folder)
+        last_words.forget(self._folder)
         prepare_to_spawn()
         self._catch_signals()
         self._listener.setblocking(False)
         self._loop.watch(self._listener.fileno(), READ, self._accept)
         while not self._over:
             self._loop.turn()
-            if self._run is not None:
-                if self._outbox.full:
-                    self._run.pause(clock_too=self._attachment is None)
-                else:
-                    self._run.resume()
+            self._mind_the_outbox()
             if self._attachment is not None:
                 self._attachment.flush()
+
+    def _mind_the_outbox(self) -> None:
+        """Let the test wait while there is no room, at its own expense where a host is there and takes what it gets."""
+        self._outbox.spooling = self._attachment is None or self._attachment.stuck
+        if self._run is not None:
+            if self._outbox.full:
+                self._run.pause(clock_too=self._outbox.spooling)
+            else:
+                self._run.resume()
 
     def abandon(self) -> None:
         """End at once: no test goes on where nobody watches it."""
         if self._run is not None:
             processes.signal_session(self._run.leader, signal.SIGKILL)
-
-    def _end_earlier_incarnation(self) -> str:
-        """Kill what an earlier daemon of this session left; return in words how that one ended."""
-        left, words = leader.recall(self._folder)
-        deadline = time.monotonic() + _EARLIER_PATIENCE
-        while left is not None:
-            found = processes.kill_session(left)
-            if not found or time.monotonic() > deadline:
-                self._left = processes.starts_of(found)
-                break
-            time.sleep(0.005)
-        words = last_words.read(self._folder) or words
-        leader.forget(self._folder)
-        last_words.forget(self._folder)
-        return words
 
     # Signals ---------------------------------------------------------------------------------------------
 
@@ -137,6 +142,8 @@ class Daemon:
             run = self._run
             if run is None or pid != run.leader:
                 os.waitpid(pid, 0)
+                if pid == self._removing:
+                    self._part("" if exit_code == 0 else "; not all of its folder could be removed")
             elif self._going_down:
                 self._over = True  # a shutdown killed it: that is no verdict, and we are next
                 return
@@ -152,18 +159,23 @@ class Daemon:
             bridge, _ = self._listener.accept()
         except OSError:
             return
-        if handover.is_ours(bridge):
-            bridge.setblocking(False)
-            self._loop.watch(bridge.fileno(), READ, lambda mask: self._attach(bridge))
-        else:
-            bridge.close()
-
-    def _attach(self, bridge: socket.socket) -> None:
-        self._loop.forget(bridge.fileno())
-        descriptors = None if self._parting else handover.take(bridge)
-        if descriptors is None:
+        if handover.user_of(bridge) not in (0, os.getuid()):
             bridge.close()
             return
+        bridge.setblocking(False)
+        self._loop.watch(bridge.fileno(), READ, lambda mask: self._asked(bridge))
+
+    def _asked(self, bridge: socket.socket) -> None:
+        self._loop.forget(bridge.fileno())
+        descriptors = None if self._parting else handover.take(bridge, self._slot.name)
+        if descriptors:
+            self._attach(bridge, descriptors)
+            return
+        bridge.close()
+        if descriptors is not None:
+            self._end_as_on_timeout("its slot was taken over")
+
+    def _attach(self, bridge: socket.socket, descriptors: "tuple[int, int]") -> None:
         if self._attachment is not None:
             self._attachment.supersede({"kind": "superseded"})
         self._attachment = Attachment(
@@ -224,14 +236,17 @@ class Daemon:
     def _detached(self) -> None:
         self._attachment = None
         self._linger = self._loop.after(self._settings.linger, self._lingered)
-        if self._ending and self._run is None:
+        if self._parting:
             self._over = True
 
     def _lingered(self) -> None:
-        """Nobody came back: end what runs as on timeout, and then the session."""
+        self._end_as_on_timeout("no host for {:.0f} seconds".format(self._settings.linger))
+
+    def _end_as_on_timeout(self, why: str) -> None:
+        """End what runs as its limit would, and then the session."""
         if self._run is not None:
             self._run.cancel(None, "linger")
-        self._end("no host for {:.0f} seconds".format(self._settings.linger))
+        self._end(why)
 
     # Orders ----------------------------------------------------------------------------------------------
 
@@ -282,6 +297,7 @@ class Daemon:
                 self._sees_all,
                 self._run_ended,
             )
+            self._slot.tell(str(order.get("test", "")), self._run.leader)
         except SpawnError as error:
             self._outbox.add({"kind": "failed", "run": number, "reason": str(error)})
             if self._run is None:
@@ -312,23 +328,42 @@ class Daemon:
 
     def _bye(self) -> None:
         # The folder goes first: who reads the farewell may rely on it.
-        reason = (self._ending or "") + _remove(self._folder)
+        try:
+            retired = leftovers.retire(self._folder)
+        except FileNotFoundError:
+            self._part("")  # a test has removed it
+        except OSError as error:
+            self._part("; {} stays, because {}".format(self._folder, error.strerror or error))
+        else:
+            remark = "; its folder is still being removed"
+            self._loop.after(_REMOVAL_PATIENCE, lambda: self._part(remark))
+            self._removing = fork_child(lambda: leftovers.remove(retired))
+
+    def _part(self, remark: str) -> None:
+        if self._parting:
+            return
         self._parting = True
         self._loop.forget(self._listener.fileno())
         self._listener.close()  # who comes now starts another daemon
+        self._slot.release()
         if self._attachment is None:
             self._over = True
         else:
-            self._attachment.finish({"kind": "bye", "reason": reason})
+            self._attachment.finish({"kind": "bye", "reason": (self._ending or "") + remark})
 
 
 def run_daemon(
-    session: str, folder: str, archive: str, settings: Settings, listener: socket.socket
+    session: str,
+    folder: str,
+    archive: str,
+    settings: Settings,
+    slot: Slot,
+    listener: socket.socket,
 ) -> None:
     """Serve one session until it is over; what goes wrong is left as last words for the next incarnation."""
     daemon = None
     try:
-        daemon = Daemon(session, folder, archive, settings, listener)
+        daemon = Daemon(session, folder, archive, settings, slot, listener)
         daemon.serve()
     except Exception as error:
         if daemon is not None:
@@ -338,20 +373,3 @@ def run_daemon(
 
 def _wake_up(number: int, frame: object) -> None:
     """The loop reads the number from the wake-up descriptor."""
-
-
-def _remove(folder: str) -> str:
-    """Remove the session's folder; return "", or words that say why it is still there."""
-    try:
-        mounted = machine.mounts_below(folder)
-    except OSError as error:
-        return "; {} stays: {}".format(folder, error)
-    if mounted:
-        # What is mounted there may be the machine's own disk.
-        return "; {} stays, because {} is mounted".format(folder, mounted[0])
-    deadline = time.monotonic() + _REMOVAL_PATIENCE
-    while os.path.isdir(folder):
-        shutil.rmtree(folder, ignore_errors=True)  # a tree may just be arriving in it
-        if time.monotonic() > deadline:
-            return "; {} stays: it can not be removed".format(folder)
-    return ""

@@ -61,12 +61,12 @@ def base_environment() -> "dict[str, str]":
     return environment
 
 
-def mounts_below(folder: str) -> "list[str]":
-    """Return where below `folder` something is mounted. Raises OSError."""
-    inside = os.fsencode(os.path.realpath(folder)) + b"/"
+def mounts_in(folder: str) -> "list[str]":
+    """Return where on or below `folder` something is mounted. Raises OSError."""
+    path = os.fsencode(os.path.realpath(folder))
     with open("/proc/self/mountinfo", "rb") as file:
         points = [_ESCAPED.sub(_unescape, line.split(b" ")[4]) for line in file]
-    return [_decode(point) for point in points if point.startswith(inside)]
+    return [_decode(point) for point in points if point == path or point.startswith(path + b"/")]
 
 
 def _decode(text: bytes) -> str:

@@ -28,7 +28,7 @@ def discard(path: str) -> None:
         os.rename(path, aside)
     except FileNotFoundError:
         return
-    if not machine.mounts_below(aside):
+    if not machine.mounts_in(aside):
         process = subprocess.Popen(
             ["rm", "-rf", aside], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

@@ -1,0 +1,192 @@
+"""A slot of this machine: one session has it at a time, whoever it belongs to.
+
+The lock is flock(2) on a file that any user may open, in each of FOLDERS where that is possible: which of them can be
+used depends on who we are and on the system. It goes with the daemon, however that dies. What is written in the file
+tells others who has the slot. Any user can write there, so it is believed as far as words go, and never acted upon.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import re
+import stat
+import time
+
+from .machine import boot
+from .processes import session_members, state_and_start
+
+TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
+if TYPE_CHECKING:
+    from typing import Any
+
+FOLDERS = ("/run/lock", "/var/tmp")
+
+_RECORD = 2048  # bytes that the words take, always, so that they are written at one go; 400 characters fit in
+_LONGEST = 200  # characters of an owner and of a test
+_LOWEST_OURS = 10  # descriptors below are a test's
+_SESSION = re.compile(r"[0-9a-f]{32}\Z")
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class Words:
+    """Who has a slot, or had it last: harmless whatever `said` is."""
+
+    def __init__(self, said: "Any" = None) -> None:
+        said = said if isinstance(said, dict) else {}
+        self.owner = _printable(said.get("owner"))
+        self.test = _printable(said.get("test"))
+        session = said.get("session")
+        self.session = session if isinstance(session, str) and _SESSION.match(session) else ""
+        since = said.get("since")
+        self.since = since if isinstance(since, (int, float)) and 0 < since < 1e11 else 0
+        self._leader = said.get("leader")
+
+    def survivors(self) -> "list[int]":
+        """Return the processes (pids) that the last run of this owner left behind."""
+        try:
+            pid, start, boot_id, init_started = self._leader
+            if (boot_id, init_started) != boot() or not isinstance(pid, int) or pid < 2:
+                return []
+        except (TypeError, ValueError):
+            return []
+        try:
+            if state_and_start(pid)[1] != start:
+                return []  # another process has that number by now
+        except OSError:
+            pass  # the leader is gone; as long as its session has a member, nobody else gets that number
+        return session_members(pid)
+
+
+class Slot:
+    """The slot `name` of this machine, which this process does not have yet."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._held: "dict[str, int]" = {}  # descriptors by path
+        self._said: "dict[str, Any]" = {}
+
+    def take(self) -> bool:
+        """Try to get it; return whether it is ours now. Raises OSError where no folder can be used."""
+        troubles = []
+        for folder in FOLDERS:
+            path = os.path.join(folder, "atex-{}.lock".format(self.name))
+            try:
+                self._held[path] = _lock(path)
+            except BlockingIOError:
+                self.leave()
+                return False
+            except OSError as error:
+                troubles.append("{}: {}".format(path, error.strerror or error))
+        if not self._held:
+            raise OSError("no lock for slot {}: {}".format(self.name, "; ".join(troubles)))
+        return True
+
+    def words(self) -> Words:
+        """Return what the owner says, or the last one said: empty words where there are none."""
+        for folder in FOLDERS:
+            words = Words(_read(os.path.join(folder, "atex-{}.lock".format(self.name))))
+            if words.session:
+                return words
+        return Words()
+
+    def introduce(self, owner: str, session: str) -> None:
+        """Tell others who has it from now on, as far as that can be written."""
+        self._said = {"owner": _printable(owner), "session": session, "since": int(time.time())}
+        self._write()
+
+    def tell(self, test: str, leader: int) -> None:
+        """Tell others that `test` runs, whose session `leader` leads."""
+        self._said["test"] = _printable(test)
+        self._said["leader"] = [leader, state_and_start(leader)[1], *boot()]
+        self._write()
+
+    @property
+    def descriptors(self) -> "list[int]":
+        """What holds the lock, and goes on holding it in a process that is forked."""
+        return list(self._held.values())
+
+    def release(self) -> None:
+        """Give it back; no file of ours is left where we can help it."""
+        for path in self._held:
+            try:
+                os.unlink(
+                    path
+                )  # while we hold it: who waits for this one looks whether it is still there
+            except OSError:
+                pass  # it was made by another user
+        self.leave()
+
+    def leave(self) -> None:
+        """Let go of the files; the slot stays taken by a process that we have forked, where there is one."""
+        for fd in self._held.values():
+            os.close(fd)
+        self._held.clear()
+
+    def _write(self) -> None:
+        text = json.dumps(self._said, ensure_ascii=False).encode("utf-8", "replace")
+        record = text.ljust(_RECORD - 1) + b"\n"
+        for fd in self._held.values():
+            try:
+                os.pwrite(fd, record, 0)
+            except OSError:
+                pass  # the disk is full, or the file can only be read by us; the lock is what counts
+
+
+def _lock(path: str) -> int:
+    """Return the descriptor of a locked file. Raises BlockingIOError where another has it, OSError where none can."""
+    while True:
+        fd = _open(path)
+        try:
+            found = os.fstat(fd)
+            # What lies there may be a trap: a link to a file that only root can write, for instance.
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+                raise OSError(errno.EINVAL, "exists, but is no plain file")
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(path, found):
+                return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LOWEST_OURS)
+        finally:
+            os.close(fd)
+
+
+def _open(path: str) -> int:
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        # Without O_CREAT, which the kernel does not like for a file of another user's (fs.protected_regular).
+        return os.open(path, os.O_RDWR | flags)
+    except OSError as error:
+        if error.errno in _NOT_WRITABLE:
+            return os.open(path, os.O_RDONLY | flags)
+        if error.errno != errno.ENOENT:
+            raise
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | flags, 0o666)
+    except FileExistsError:  # somebody was faster
+        return os.open(path, os.O_RDWR | flags)
+    os.fchmod(fd, 0o666)  # whatever the umask
+    return fd
+
+
+def _is_at(path: str, found: os.stat_result) -> bool:
+    """Is this file still the one at `path`, and not removed by the one who had locked it before us?"""
+    try:
+        return os.path.samestat(os.lstat(path), found)
+    except OSError:
+        return False
+
+
+def _read(path: str) -> "Any":
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return json.loads(os.pread(fd, _RECORD, 0).decode())
+    except (OSError, ValueError, RecursionError):
+        return None
+    finally:
+        os.close(fd)
+
+
+def _printable(text: "Any") -> str:
+    return "".join(filter(str.isprintable, text[:_LONGEST])) if isinstance(text, str) else ""
