@@ -1,6 +1,9 @@
 """The arguments of control words: what is taken, what is refused, and in which words."""
 
+import contextlib
+import functools
 import shlex
+from collections.abc import Callable
 
 import pytest
 from atex_sut_agent.sut import words
@@ -128,3 +131,25 @@ def test_token() -> None:
     assert words.token("a b") == "a b"
     with pytest.raises(GrammarError, match="the token of 'sync' is longer than 255 bytes"):
         words.token("\u00e9" * 128)
+
+
+@given(
+    st.sampled_from(
+        [
+            words.limit_change,
+            words.exit_code,
+            words.mark,
+            words.added_test,
+            words.token,
+            functools.partial(words.patience, "restart"),
+            functools.partial(words.patience, "disconnect"),
+        ]
+    ),
+    st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]))
+    | st.text("0123456789.*+- smhd=/'\"\\x"),
+)
+def test_whatever_is_said_is_understood_or_refused(
+    word: Callable[[str], object], argument: str
+) -> None:
+    with contextlib.suppress(GrammarError):
+        word(argument)
