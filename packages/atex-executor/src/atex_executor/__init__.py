@@ -1,5 +1,6 @@
 """Runs fmf tests on one machine, through the agent."""
 
+from atex_executor.attempts import RunOutcome
 from atex_executor.errors import (
     AgentUnavailable,
     ExecutorError,
@@ -14,7 +15,7 @@ from atex_executor.errors import (
     UnsupportedPhase,
     UploadFailed,
 )
-from atex_executor.executor import Executor, RunOutcome
+from atex_executor.executor import Executor, discard
 from atex_executor.folder import FolderSink
 from atex_executor.journal import AddedTest
 from atex_executor.phases import check_plan
@@ -46,6 +47,7 @@ __all__ = [
     "UnsupportedPhase",
     "UploadFailed",
     "check_plan",
+    "discard",
     "read_journal",
     "unstarted_record",
 ]

@@ -1,57 +1,34 @@
 """`Executor`: one machine, one suite."""
 
 import logging
-import os
 import threading
-import time
 from collections.abc import Mapping
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import msgspec
 from atex_fmf import Suite, Test
 from atex_provision import Channel, Connection, ProvisionError
 from atex_sut_agent import unpack_command
-from atex_sut_agent.protocol import Hello, Start
+from atex_sut_agent.protocol import Hello
 
 from atex_executor.attachment import Launch
-from atex_executor.ending import infra
-from atex_executor.environment import environment_of_test, metadata_text
-from atex_executor.errors import ExecutorError
-from atex_executor.journal import Attempt
-from atex_executor.phases import PHASE_LIMIT, STRICT, Phases, check_plan
+from atex_executor.attempts import Attempts, RunOutcome
+from atex_executor.errors import ExecutorError, MachineBusy, SessionGone
+from atex_executor.phases import PHASE_LIMIT, Phases, check_plan
 from atex_executor.reception import tree_folder
-from atex_executor.recorder import Recorder
-from atex_executor.records import timestamp, unstarted_record
-from atex_executor.running import Job
+from atex_executor.resume import OpenAttempt
 from atex_executor.session import Session
 from atex_executor.settings import agent_settings
 from atex_executor.sink import Sink
 from atex_executor.times import Times
 from atex_executor.upload import upload
+from atex_executor.wishes import OnAddTest, OnMark, ignore_addtest, ignore_mark
 
 _CANCEL_GRACE = 5.0  # seconds between SIGINT and SIGKILL
 
 _log = logging.getLogger(__name__)
-
-
-class RunOutcome(msgspec.Struct, frozen=True):
-    """How an attempt at a test ended."""
-
-    status: str
-    note: str | None
-    exit_code: int | None
-    started: str
-    """Like 2026-11-20T15:04:05.123Z; empty where it was not started."""
-    seconds: float
-    machine_lost: bool
-    """Whether nothing can run on the machine any more, finish phases neither."""
-    machine_usable: bool
-    """Whether the machine takes another test: it is not lost, and no test took it out of use (`abort`)."""
-    record: dict[str, Any]
-    """The final record, as it is in the sink."""
 
 
 class Executor:
@@ -72,6 +49,9 @@ class Executor:
         environment: Mapping[str, str] = {},
         secrets: Mapping[str, str] = {},
         grace: float = 300.0,
+        session: str | None = None,
+        on_mark: OnMark = ignore_mark,
+        on_addtest: OnAddTest = ignore_addtest,
         times: Times = Times(),
         slot: str = "0",
         take_over: bool = False,
@@ -83,25 +63,42 @@ class Executor:
 
         `platform` and `machine` are names for records and folders. `environment` and `secrets` are variables for all
         that runs; secrets are written down nowhere. `grace`: seconds between SIGINT and SIGKILL for a test whose time
-        is up. `times`: how long to wait for what. `slot`: of a machine that takes several tests at a time, the one to
-        use; `take_over`: who has it is ended as on timeout, and not waited for. `become`: the agent and the tests run
-        as root, by `sudo -n`. `python`, `work`: the interpreter and the work folder there, instead of those that the
-        agent finds. Raises ValueError for what can be no name of a slot.
+        is up. `session`: goes on with a session that another process left, instead of a new one. `on_mark` takes the
+        name and the value of a mark that a test or a phase leaves on the machine, `on_addtest` a further run of a test
+        that is asked for; a thread of the executor's calls them, and they must not raise. `times`: how long to wait
+        for what. `slot`: of a machine that takes several tests at a time, the one to use; `take_over`: who has it is
+        ended as on timeout, and not waited for. `become`: the agent and the tests run as root, by `sudo -n`. `python`,
+        `work`: the interpreter and the work folder there, instead of those that the agent finds.
+
+        Raises ValueError for what can be no name of a slot.
         """
         self._connection = connection
         self.suite = suite
         """What it runs."""
-        self._names = frozenset(test.name for test in suite.tests)
-        self._platform = platform
         self._machine = machine
         self._variables = {**environment, **secrets}
-        self._grace = grace
         self._become = become
         settings = agent_settings(times, slot=slot, take_over=take_over)
         launch = Launch(python=python, work=work, become=become, settings=settings)
-        self._session = Session(connection, launch, times)
+        self._session = Session(connection, launch, times, session=session)
+        self._adopted = session is not None
         self._phases = Phases(
-            self._session, suite.plan, self._variables, platform=platform, machine=machine
+            self._session,
+            suite.plan,
+            self._variables,
+            platform=platform,
+            machine=machine,
+            on_mark=on_mark,
+        )
+        self._attempts = Attempts(
+            self._session,
+            suite,
+            self._variables,
+            platform=platform,
+            machine=machine,
+            grace=grace,
+            on_mark=on_mark,
+            on_addtest=on_addtest,
         )
         self._lock = threading.Lock()  # guards the rest
         self._tree = ""  # on the machine, once it is there
@@ -141,16 +138,19 @@ class Executor:
         return self._session.id
 
     def start(self) -> None:
-        """Connect, start the agent, bring the tree. What was begun is taken back where that fails.
+        """Connect, start the agent, bring the tree; or attach to the session that another process left.
+
+        What was begun is taken back where that fails; a session that could not be looked at is left as it is.
 
         Raises UnsupportedPhase before anything is done, AgentUnavailable, MachineBusy among them, UploadFailed,
-        MachineLost, ProvisionError, and ExecutorError when cancelled.
+        SessionGone, MachineLost, ProvisionError, TimeoutError, and ExecutorError when cancelled.
         """
         check_plan(self.suite.plan)
         self._warn_of_requirements()
         try:
             hello = self._connect()
-            self._bring_tree(hello)
+            if not self._adopted:
+                self._bring_tree(hello)
             with self._lock:
                 self._check_cancelled()
                 self._tree = tree_folder(hello)
@@ -176,38 +176,19 @@ class Executor:
         """
         refusal = self._refusal()
         if refusal is not None:
-            return self._refuse(test, sink, attempt, refusal)
-        key = os.urandom(8).hex()
-        started = timestamp(time.time())
-        begun = Attempt.of(
-            test,
-            platform=self._platform,
-            machine=self._machine,
-            attempt=attempt,
-            started=started,
-            session=self._session.id,
-            incarnation=self._session.incarnation,
-            key=key,
-        )
-        recorder = Recorder(sink, begun, tests=self._names)
-        clock = time.monotonic()
-        ending = infra("interrupted on the host")
-        try:
-            ending = self._session.run(Job(partial(self._order, test, attempt, key), recorder))
-        finally:
-            seconds = time.monotonic() - clock if ending.seconds is None else ending.seconds
-            record = recorder.close(ending, seconds=seconds)
-            self._session.recorded()
-        return RunOutcome(
-            status=record["status"],
-            note=record.get("note"),
-            exit_code=record.get("exit_code"),
-            started=started,
-            seconds=seconds,
-            machine_lost=self._session.lost is not None,
-            machine_usable=self._session.out_of_use is None,
-            record=record,
-        )
+            return self._attempts.refuse(test, sink, attempt, refusal)
+        return self._attempts.run(test, sink, self._tree, attempt)
+
+    def resume(self, test: Test, sink: Sink, left: OpenAttempt) -> RunOutcome:
+        """Go on with an attempt at `test` that another process left open, in this session; else like `run()`.
+
+        What its agent has to tell since is recorded, each thing once. Where the run never began, it begins now; where
+        its agent died with it, it ends as infra, or starts again if it had announced a restart.
+        """
+        refusal = self._refusal()
+        if refusal is not None:
+            return self._attempts.give_up(test, sink, left, refusal)
+        return self._attempts.resume(test, sink, self._tree, left)
 
     def finish(self, sink: Sink, *, limit: float = PHASE_LIMIT) -> None:
         """Run all of the plan's finish phases, within `limit` seconds altogether; also after `cancel()`.
@@ -282,30 +263,6 @@ class Executor:
                 needy[0],
             )
 
-    # Tests -----------------------------------------------------------------------------------------------
-
-    def _order(self, test: Test, attempt: int, key: str, restarts: int) -> Start:
-        strict = "" if test.framework == "beakerlib" else STRICT
-        return Start(
-            script=f"{strict}{test.test}\n",
-            folder=f"{self._tree}{test.path}".rstrip("/"),
-            defaults=test.environment,
-            environment=environment_of_test(
-                test,
-                self.suite.plan,
-                self._variables,
-                self._tree,
-                iteration=f"{self._session.id}-{test.serial}.{attempt}",
-                restarts=restarts,
-            ),
-            limit=test.duration,
-            grace=self._grace,
-            test=test.name,
-            key=f"{key}-{restarts}",
-            metadata=metadata_text(test),
-            tty=test.tty,
-        )
-
     def _refusal(self) -> str | None:
         with self._lock:
             if self._cancelled is not None:
@@ -314,16 +271,23 @@ class Executor:
                 return "the machine is not ready"
         return self._session.out_of_use
 
-    def _refuse(self, test: Test, sink: Sink, attempt: int, note: str) -> RunOutcome:
-        record = unstarted_record(test, self._platform, "infra", note, attempt)
-        sink.records([record])
-        return RunOutcome(
-            status="infra",
-            note=note,
-            exit_code=None,
-            started="",
-            seconds=0.0,
-            machine_lost=self._session.lost is not None,
-            machine_usable=self._session.out_of_use is None,
-            record=record,
-        )
+
+def discard(
+    connection: Connection,
+    session: str,
+    *,
+    times: Times = Times(),
+    become: bool = False,
+    python: str | None = None,
+    work: str | None = None,
+) -> str | None:
+    """End a session that another process left on a machine, and all that it runs; return None, or what may be left.
+
+    One that is not there any more is no error. `connection` stays the caller's. `become`, `python`, `work`: as for the
+    Executor that began it. Takes the time of two farewells at most. Raises AgentUnavailable and ProvisionError.
+    """
+    launch = Launch(python=python, work=work, become=become, settings=agent_settings(times))
+    leaving = Session(connection, launch, times, session=session)
+    with suppress(SessionGone, MachineBusy):  # somebody else's by now
+        leaving.start()
+    return leaving.close()

@@ -8,12 +8,15 @@ from atex_sut_agent.protocol import (
     Clock,
     FileChunk,
     Lengths,
+    Marked,
     Output,
     Results,
+    TestAdded,
 )
 
 from atex_executor.errors import ProtocolBroken
 from atex_executor.sink import Sink
+from atex_executor.wishes import OnMark, ignore_mark
 
 _log = logging.getLogger(__name__)
 
@@ -21,12 +24,14 @@ _log = logging.getLogger(__name__)
 class OutputFile:
     """Appends the output of one script after the other to the file `path` of `sink`.
 
-    Results that a phase sends have no test that they could belong to: they are dropped, with one warning.
+    Results that a phase sends have no test that they could belong to: they are dropped, with one warning, and so are
+    further runs of tests that it asks for. `on_mark` takes the marks that it leaves on the machine.
     Not thread-safe: one thread at a time.
     """
 
-    def __init__(self, sink: Sink, path: str) -> None:
+    def __init__(self, sink: Sink, path: str, on_mark: OnMark = ignore_mark) -> None:
         self.path = path
+        self._on_mark = on_mark
         self._sink = sink
         self._begin = 0  # where the output of the present script begins
         self._length = 0  # of all
@@ -52,8 +57,10 @@ class OutputFile:
             case Results():
                 self._results = message.first - 1 + tail.count(b"\n")
                 self._warn_of_results()
-            case FileChunk():
+            case FileChunk() | TestAdded():
                 self._warn_of_results()
+            case Marked():
+                self._on_mark(message.name, message.value)
 
     def again(self, clock: Clock, *, incarnation: str) -> tuple[tuple[Lengths, ...], Again]:
         """Say where the present script goes on that starts again after a restart."""
@@ -63,4 +70,4 @@ class OutputFile:
     def _warn_of_results(self) -> None:
         if not self._warned:
             self._warned = True
-            _log.warning("%s: results of a phase belong to no test and are dropped", self.path)
+            _log.warning("%s: what a phase reports belongs to no test and is dropped", self.path)

@@ -16,6 +16,7 @@ from atex_executor.running import Job
 from atex_executor.session import Session
 from atex_executor.sink import Sink
 from atex_executor.verdict import judge
+from atex_executor.wishes import OnMark
 
 PHASE_LIMIT = 3600.0  # seconds, of each script of prepare, and of finish altogether
 STRICT = "set -eo pipefail\n"  # how a script begins
@@ -33,12 +34,14 @@ class Phases:
         *,
         platform: str,
         machine: str,
+        on_mark: OnMark,
     ) -> None:
         self._session = session
         self._plan = plan
         self._variables = variables
         self._platform = platform
         self._machine = machine
+        self._on_mark = on_mark
 
     def prepare(self, sink: Sink, tree: str) -> None:
         """Run prepare in `tree`, the folder on the machine. Raises as `Executor.prepare()`."""
@@ -59,7 +62,8 @@ class Phases:
 
     def _run(self, step: str, phase: Phase, sink: Sink, tree: str, deadline: float | None) -> None:
         what = f"{step} phase {phase.name!r}"
-        output = OutputFile(sink, phase_file(self._platform, step, self._machine, phase.name))
+        path = phase_file(self._platform, step, self._machine, phase.name)
+        output = OutputFile(sink, path, self._on_mark)
         for script in phase.script:
             limit = PHASE_LIMIT if deadline is None else deadline - time.monotonic()
             if limit <= 0:

@@ -222,7 +222,9 @@ class Reception:
             if isinstance(message, Exited) and message.left_behind:
                 state.lost = f"{message.left_behind} processes of a test can not be killed"
             if ending.ended_by == "abort":
-                state.aborted = state.aborted or f"a test took it out of use: {ending.note}"
+                state.aborted = (
+                    state.aborted or f"a test took the machine out of use: {ending.note}"
+                )
             if run.sink_error is not None:
                 run.ending = infra(run.sink_error)
             elif run.restart is not None and state.lost is not None:

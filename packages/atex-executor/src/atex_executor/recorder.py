@@ -35,7 +35,6 @@ from atex_sut_agent.sut.files import cuts_by_frame
 from atex_executor.ending import Ending
 from atex_executor.errors import ProtocolBroken, SinkError
 from atex_executor.journal import (
-    AddedTest,
     Announced,
     Attempt,
     Closed,
@@ -52,21 +51,13 @@ from atex_executor.result_lines import ResultLines
 from atex_executor.resume import OpenAttempt
 from atex_executor.sink import Sink
 from atex_executor.verdict import judge
-from atex_executor.wishes import OnAddTest, OnMark, Wishes
+from atex_executor.wishes import OnAddTest, OnMark, Wishes, ignore_addtest, ignore_mark
 
 _MAX_REMARKS = 100  # in the log, of one run
 _MAX_SAVED = 10_000  # times on the stack of `duration save`
 _LONGEST_TIME = 1e12  # seconds
 
 _log = logging.getLogger(__name__)
-
-
-def _ignore_mark(name: str, value: str) -> None:
-    """Nobody wants to know."""
-
-
-def _ignore_addtest(added: AddedTest) -> None:
-    """Nobody wants to know."""
 
 
 class Recorder:
@@ -81,8 +72,8 @@ class Recorder:
         attempt: Attempt | OpenAttempt,
         *,
         tests: Container[str] = (),
-        on_mark: OnMark = _ignore_mark,
-        on_addtest: OnAddTest = _ignore_addtest,
+        on_mark: OnMark = ignore_mark,
+        on_addtest: OnAddTest = ignore_addtest,
     ) -> None:
         """Begin or take up the attempt. Raises SinkError.
 

@@ -115,6 +115,8 @@ class Run:
         """Its process is over, and ended so. What it did wrong before a restart stays wrong."""
         self._error = self._error or ending.error
         ending = msgspec.structs.replace(ending, error=self._error)
+        if self.restarts:
+            ending = msgspec.structs.replace(ending, seconds=None)  # they are those of one start
         if self.restart is None:
             self.ending = ending
         elif self.cancel_note is None:

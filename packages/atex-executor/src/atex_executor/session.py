@@ -9,7 +9,7 @@ Guarantees:
 - Every wait ends: with the agent's answer, with the loss of the machine (link.py says when), with a decision about an
   announced restart (restart.py), or a few seconds after `cancel()` and `close()`.
 
-Threads: any thread may call the public methods, `run()` and `resume()` one at a time; the link's reader calls the
+Threads: any thread may call the public methods, `run()` one at a time; the link's reader calls the
 `Reception`. state.py says what is guarded by which lock. What time decides is decided and done by the thread that waits
 for the run.
 """
@@ -79,8 +79,8 @@ class Session:
                 self._begin(None)  # so that it can be told to end
             raise
         self._begin(hello)
-        if self._adopted and not self._reception.has_tree(hello):
-            raise SessionGone(f"{self._state.machine}: there is no session {self.id} any more")
+        if self._adopted:
+            self._check_adopted(hello)
         return hello
 
     def give_up_start(self) -> None:
@@ -105,12 +105,13 @@ class Session:
         with self._changed:
             return self._state.hello.incarnation if self._state.hello else ""
 
-    def run(self, job: Job) -> Ending:
-        """Run `job` to its end. Another thread calls what its account has, and not after this returns."""
-        return self._see_through(Run(job, self._times), start=True)
+    def run(self, job: Job, begun: Begun | None = None) -> Ending:
+        """Run `job` to its end, or go on with what another process began.
 
-    def resume(self, job: Job, begun: Begun) -> Ending:
-        """Go on with what another process began; else like `run()`."""
+        Another thread calls what its account has, and not after this returns.
+        """
+        if begun is None:
+            return self._see_through(Run(job, self._times), start=True)
         run = Run(job, self._times, restarts=begun.restarts)
         with self._changed:
             start = self._take_over(run, begun)
@@ -170,6 +171,18 @@ class Session:
         if not self._adopted:
             self._link.read()
 
+    def _check_adopted(self, hello: Hello) -> None:
+        """Raise SessionGone where it was an agent of nothing that answered; it is to be told to end."""
+        try:
+            there = self._reception.has_tree(hello)
+        except BaseException:
+            with self._changed:
+                self._begun = False  # nobody knows; so it is left as it is
+            self._link.stop()
+            raise
+        if not there:
+            raise SessionGone(f"{self._state.machine}: there is no session {self.id} any more")
+
     def _take_over(self, run: Run, begun: Begun) -> bool:
         """Find out what became of what another process began; return whether it is still to be started."""
         state = self._state
@@ -214,6 +227,8 @@ class Session:
             self._link.read()
             self._dismiss_foreign()
         with self._changed:
+            if run.ending is not None:
+                return run.ending
             if state.lost is not None:
                 return infra(state.lost)
             if self._cancelled is not None:

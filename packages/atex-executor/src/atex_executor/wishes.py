@@ -18,6 +18,14 @@ OnMark = Callable[[str, str], None]
 OnAddTest = Callable[[AddedTest], None]
 
 
+def ignore_mark(name: str, value: str) -> None:
+    """Nobody wants to know."""
+
+
+def ignore_addtest(added: AddedTest) -> None:
+    """Nobody wants to know."""
+
+
 class Wishes:
     """Journals the marks and added tests of one attempt, and hands them on. Each is handed on once by one process.
 

@@ -215,6 +215,7 @@ class Worker:
             slot=machine.slot,
             take_over=self._settings.take_over,
             become=self._settings.become,
+            on_mark=machine.marks.__setitem__,
             python=machine.python,
         )
 
