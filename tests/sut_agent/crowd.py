@@ -77,6 +77,11 @@ class Crowd(Listener):
             stuck = stuck + 1 if sum(map(len, left.values())) == before else 0
         return left
 
+    @property
+    def held(self) -> int:
+        """Bytes of what is unfinished, of all clients together."""
+        return sum(door.held for door in self.doors._clients)
+
     def write(self, data: bytes) -> None:
         """Write this to the pipe, which is read meanwhile. Raises BrokenPipeError once its door is closed."""
         for start in range(

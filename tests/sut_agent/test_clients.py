@@ -1,6 +1,7 @@
 """Clients of the control file's socket, many at once: replies to them, and how much of their streams is held."""
 
 import json
+import random
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -8,6 +9,8 @@ from contextlib import ExitStack, suppress
 import pytest
 from atex_sut_agent.sut.results import MAX_RESULT
 from atex_sut_agent.sut.shares import MAX_HELD
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.sut_agent.crowd import Crowd, crowd_in
 from tests.sut_agent.test_control import BROKEN
@@ -239,6 +242,39 @@ def test_a_crowd_of_unfinished_lines_is_held_only_in_part(
     assert crowd.send(left) == {}
     crowd.until(lambda: len(crowd.results_seen) == 1100)
     assert crowd.errors == []
+
+
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(chance=st.randoms(use_true_random=True), number=st.integers(5, 25))
+def test_whatever_a_crowd_sends_all_of_it_is_taken_in_little_memory(
+    tmp_path_factory: pytest.TempPathFactory, chance: random.Random, number: int
+) -> None:
+    """In any order and in pieces of any size; each has results of all sizes, some with files that others write to."""
+    with crowd_in(tmp_path_factory.mktemp("c")) as crowd, ExitStack() as stack:
+        left = {}
+        for name in map(str, range(number)):
+            lines = [_line(chance, name) for _ in range(chance.randrange(1, 5))]
+            left[stack.enter_context(crowd.client())] = b"".join(lines)
+        sent = sum(stream.count(b"result {") for stream in left.values())
+        for largest in (600_000, 10_000, 200_000, 10**9, 10**9):
+            pieces = {client: chance.randrange(largest) for client in left}
+            unread = crowd.send({client: left[client][:size] for client, size in pieces.items()})
+            assert crowd.held <= MAX_HELD
+            for client, size in pieces.items():
+                left[client] = unread.get(client, b"") + left[client][size:]
+        assert crowd.send(left) == {}
+        crowd.until(lambda: len(crowd.results_seen) == sent)
+        assert crowd.errors == []
+        assert crowd.held == 0
+
+
+def _line(chance: random.Random, name: str) -> bytes:
+    size = chance.choice((100, 3000, 5000, 60_000, 300_000, MAX_RESULT))
+    length = chance.choice((0, 0, 3, 5000, 300_000))
+    if not length:
+        return result(size, name=name)
+    file = chance.choice((name, "shared"))
+    return result(size, name="n", files=[{"name": file, "length": length}]) + bytes(length)
 
 
 def test_files_pass_through_a_crowd_of_unfinished_lines(
