@@ -20,8 +20,8 @@ print("end of file", flush=True)
 
 
 @pytest.fixture
-def agent(agent_python: str) -> Iterator[Agent]:
-    with Agent(agent_python) as agent:
+def agent(agent_python: str, login: list[str]) -> Iterator[Agent]:
+    with Agent(agent_python, login=login) as agent:
         yield agent
 
 

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -69,15 +69,24 @@ class SlotTaken(Exception):
 
 
 class Agent:
-    """One session on this machine, in a work folder and a slot of its own; `settings` are for its daemon."""
+    """One session on this machine, in a work folder and a slot of its own; `settings` are for its daemon.
+
+    `login` is the beginning of a command line that runs its last word over there, say of ssh.
+    """
 
     def __init__(
-        self, python: str | None, *, work: Path | None = None, settings: Settings | None = None
+        self,
+        python: str | None,
+        *,
+        work: Path | None = None,
+        settings: Settings | None = None,
+        login: Sequence[str] = (),
     ) -> None:
         # A short path: the control file's socket has to fit into 107 bytes.
         self.work = work or Path(tempfile.mkdtemp(prefix="atex-"))
         self._made = [] if work else [self.work]  # folders that are ours to remove
         self.python = python
+        self.login = list(login) or ["sh", "-c"]
         self.session = os.urandom(16).hex()
         self.settings = settings or Settings(slot=self.session)
         self.folder = self.work / "sessions" / self.session
@@ -99,9 +108,13 @@ class Agent:
         )
 
     def attach(self, *, environment: Mapping[str, str] | None = None, **settings: Any) -> "Host":
-        """A new attachment, after its hello; `settings` are changed for a daemon that it starts."""
+        """A new attachment, after its hello; `settings` are changed for a daemon that it starts.
+
+        `environment` stands for that of a login, which no other login then takes part in.
+        """
         self.settings = msgspec.structs.replace(self.settings, **settings)
-        return self.attach_by(["sh", "-c", self.command()], environment=environment)
+        login = self.login if environment is None else ["sh", "-c"]
+        return self.attach_by([*login, self.command()], environment=environment)
 
     def attach_by(
         self, argv: list[str], *, environment: Mapping[str, str] | None = None, boots: bool = True
