@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import msgspec
-from atex_executor import Executor, FolderSink, RunOutcome, Times
+from atex_executor import Executor, FolderSink, Times, read_journal
 from atex_fmf import discover
 from atex_provision import Host, SshConnection
 
@@ -28,12 +28,12 @@ def main(arguments: Arguments) -> None:
     """Run the test, or what is left of it."""
     suite = discover(Path(arguments.tree))
     where = Host(address=arguments.address, user="root", identity=arguments.identity)
-    with (
-        FolderSink(arguments.run) as sink,
-        SshConnection(where) as connection,
-        Executor(connection, suite, times=TIMES) as executor,
-    ):
-        outcome: RunOutcome = executor.run(suite.tests[0], sink)
+    with FolderSink(arguments.run) as sink, SshConnection(where) as connection:
+        left = read_journal(arguments.run)
+        session = left[0].begun.session if left else None
+        with Executor(connection, suite, times=TIMES, session=session) as executor:
+            (test,) = executor.suite.tests
+            outcome = executor.resume(test, sink, left[0]) if left else executor.run(test, sink)
     sys.stdout.buffer.write(msgspec.json.encode(outcome))
 
 

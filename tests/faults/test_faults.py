@@ -1,6 +1,7 @@
 """Nothing is lost and nothing comes twice, whatever dies on the way, as long as machine and agent live.
 
-A test sends 200,000 results and files in portions; as each begins, something breaks. Repeat a seed by its name:
+A test sends 200,000 results and files in portions; as each begins, something breaks: the bridge or the ssh sessions are
+killed, the link is cut, or the host process is killed with SIGKILL and another goes on from its journal. Repeat a seed by its name:
 `scripts/test -n 0 tests/faults -m "" -k seed-7`; the log of what was broken, and of the host processes, is printed.
 """
 
@@ -26,7 +27,7 @@ from tests.machines import LightHost
 from tests.machines.keeper import descendants
 from tests.waits import eventually
 
-FAULTS = ("bridge", "session", "link") * 4
+FAULTS = ("bridge", "session", "link", "host") * 3
 PATIENCE = 60.0  # seconds for a portion to arrive
 _log = logging.getLogger(__name__)
 CI_SEEDS, ALL_SEEDS = 2, 10
