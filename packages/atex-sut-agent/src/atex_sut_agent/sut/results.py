@@ -50,8 +50,9 @@ _decoder = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_const
 _scan: "Callable[[str, int], tuple[Any, int]]" = _decoder.scan_once  # type: ignore[attr-defined]
 
 
-def decode_result(text: str, start: int = 0) -> "dict[str, Any]":
-    """Return the object in `text` (str) from `start` to its end. Raises GrammarError with the reason."""
+def decode_result(text: str) -> "dict[str, Any]":
+    """Return the object that `text` is. Raises GrammarError with the reason."""
+    start = 0
     while text[start : start + 1] in (" ", "\t", "\r", "\n"):
         start += 1
     try:
@@ -64,18 +65,15 @@ def decode_result(text: str, start: int = 0) -> "dict[str, Any]":
         raise GrammarError("a result is nested deeper than {}".format(MAX_DEPTH))
     if end != len(text) and text[end:].strip(" \t\r\n"):
         raise GrammarError("a result is followed by something else on its line")
-    if text.count("[", start) + text.count("{", start) > MAX_DEPTH:
-        _check_depth(text)
-    if "\\u" in text:
-        _check_surrogates(text)
+    _check_text(text)
     return _check_result(value)
 
 
 def count_plain(lines: "list[str]") -> int:
     """Return how many of `lines` (str, `result {...}` each) from the first on are beyond doubt plain and valid.
 
-    Plain: no files, no testout, nothing partial. This is the fast way for the millions; the first line that asks
-    for a closer look ends it, and `decode_result` and `files_of` decide about that one.
+    Plain: no files, no testout. This is the fast way for the millions; the first line that asks for a closer look ends
+    it, and `decode_result` and `files_of` decide about that one.
     """
     count = 0
     scan = _scan
@@ -86,34 +84,40 @@ def count_plain(lines: "list[str]") -> int:
             get = value.get
             if (
                 end != len(line)
-                or not _CLOSER_LOOK.isdisjoint(value)
                 or get("status") == "infra"
                 or not (
                     type(get("name")) in string
                     and type(get("status")) in string
                     and type(get("note")) in string
                 )
-                or line.count("[") + line.count("{") > MAX_DEPTH
-                or "\\u" in line
+                or not (_CLOSER_LOOK.isdisjoint(value) or _is_plain(value))
             ):
                 break
+            if "\\u" in line or line.count("[") + line.count("{") > MAX_DEPTH:
+                _check_text(line)
             count += 1
     except (StopIteration, ValueError, RecursionError, GrammarError):
         pass
     return count
 
 
-# Both look at the text, which is JSON: values whose key comes again are in it, and a host reads them too.
+def _is_plain(value: "dict[str, Any]") -> bool:
+    """Is a result plain that has one of these keys, and a string for a name if it has one?"""
+    return (
+        value.get("files") in (None, [])
+        and value.get("testout") is None
+        and type(value.get("partial")) in (bool, type(None))
+        and len(value.get("name") or "") <= MAX_RESULT_NAME // 4  # bytes a character
+    )
 
 
-def _check_depth(text: str) -> None:
-    brackets = _BESIDE_BRACKETS.sub("", text)
-    if max(accumulate(1 if bracket in "[{" else -1 for bracket in brackets)) > MAX_DEPTH:
-        raise GrammarError("a result is nested deeper than {}".format(MAX_DEPTH))
-
-
-def _check_surrogates(text: str) -> None:
-    if any(match.group("lone") for match in _ESCAPE.finditer(text)):
+def _check_text(text: str) -> None:
+    """Look at JSON and not at what came of it: a value whose key comes again is in it, and a host reads that too."""
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        brackets = _BESIDE_BRACKETS.sub("", text)
+        if max(accumulate(1 if bracket in "[{" else -1 for bracket in brackets)) > MAX_DEPTH:
+            raise GrammarError("a result is nested deeper than {}".format(MAX_DEPTH))
+    if "\\u" in text and any(match.group("lone") for match in _ESCAPE.finditer(text)):
         raise GrammarError("a result holds half of a surrogate pair")
 
 
