@@ -2,9 +2,9 @@
 
 import os
 import shutil
-import subprocess
 
-from . import machine
+from . import leftovers
+from .fork import fork_child
 
 
 def clear(path: str) -> None:
@@ -18,18 +18,16 @@ def clear(path: str) -> None:
 
 
 def discard(path: str) -> None:
-    """Move the folder `path` out of the way, if it is there, and have it removed meanwhile. Raises OSError.
+    """Remove what is at `path`; a folder is moved out of the way, and removed by a process of its own. Raises OSError.
 
-    A test may have left millions of files in it, so that another process has to do it. It may also have mounted
-    something there, the machine's own disk for instance: then the folder stays, and goes with the session or not.
+    A test may have left millions of files in it. It may also have mounted something there, the machine's own disk for
+    instance: then the folder stays where it was moved to.
     """
-    aside = "{}.{}".format(path, os.urandom(4).hex())
     try:
-        os.rename(path, aside)
+        os.unlink(path)
     except FileNotFoundError:
-        return
-    if not machine.mounts_in(aside):
-        process = subprocess.Popen(
-            ["rm", "-rf", aside], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        process.returncode = 0  # it is the daemon's to reap, not Popen's
+        pass
+    except IsADirectoryError:
+        aside = "{}.{}".format(path, os.urandom(4).hex())
+        os.rename(path, aside)
+        fork_child(lambda: leftovers.remove(aside))

@@ -98,20 +98,25 @@ class Surroundings:
             os.symlink(os.path.basename(first), path)
 
     def _make_test_folder(self, order: "dict[str, Any]") -> None:
-        if not order.get("again") and not self._is_as_new():
+        if order.get("again"):
+            os.makedirs(self.data, exist_ok=True)
+        elif not self._is_as_new():
             discard(self._test)
-        os.makedirs(self.data, exist_ok=True)
+            os.makedirs(self.data)
         path = self._ours_in_tests["TMT_TEST_METADATA"]
         clear(path)
         with open(path, "wb", buffering=0) as file:
             file.write(order.get("metadata", "").encode("utf-8", "surrogateescape"))
 
     def _is_as_new(self) -> bool:
-        """Has the last test left nothing?"""
+        """Has the last test left nothing? Looking is cheaper than making the folders again."""
         try:
-            os.rmdir(self.data)
-            is_folder = stat.S_ISDIR(os.lstat(self._test).st_mode)
-            return is_folder and os.listdir(self._test) == ["metadata.yaml"]
+            folders = [os.lstat(folder).st_mode for folder in (self._test, self.data)]
+            return (
+                all(stat.S_ISDIR(mode) for mode in folders)
+                and set(os.listdir(self._test)) <= {"data", "metadata.yaml"}
+                and not os.listdir(self.data)
+            )
         except OSError:
             return False
 
