@@ -1,8 +1,8 @@
 """Nothing is lost and nothing comes twice, whatever dies on the way, as long as machine and agent live.
 
-A test sends 200,000 results and files in portions; as each begins, something breaks: the bridge or the ssh sessions are
-killed, the link is cut, or the host process is killed with SIGKILL and another goes on from its journal. Repeat a seed by its name:
-`scripts/test -n 0 tests/faults -m "" -k seed-7`; the log of what was broken, and of the host processes, is printed.
+A test sends 200,000 results and files in portions; as each begins, something breaks: the bridge or the ssh sessions
+are killed, the link is cut, or the host process is killed with SIGKILL and another goes on from its journal. What was
+broken is logged, and how to repeat that.
 """
 
 import contextlib
@@ -29,8 +29,9 @@ from tests.waits import eventually
 
 FAULTS = ("bridge", "session", "link", "host") * 3
 PATIENCE = 60.0  # seconds for a portion to arrive
-_log = logging.getLogger(__name__)
 CI_SEEDS, ALL_SEEDS = 2, 10
+
+_log = logging.getLogger(__name__)
 
 
 class Trouble:
@@ -92,8 +93,16 @@ SEEDS = [
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_everything_arrives_once(
-    seed: int, light_host: LightHost, own_home: Path, tmp_path: Path
+    seed: int,
+    light_host: LightHost,
+    own_home: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    request: pytest.FixtureRequest,
 ) -> None:
+    caplog.set_level(logging.INFO)
+    again = "scripts/test -n 0 -m 'nightly or not nightly'"
+    _log.info("to repeat: %s '%s'", again, request.node.nodeid)
     chance = random.Random(seed)
     faults = chance.sample(FAULTS, len(FAULTS))
     portions = len(faults) + 1
