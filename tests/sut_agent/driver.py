@@ -84,6 +84,7 @@ class Agent:
     ) -> None:
         # A short path: the control file's socket has to fit into 107 bytes.
         self.work = work or Path(tempfile.mkdtemp(prefix="atex-"))
+        self.become = False  # by sudo
         self._made = [] if work else [self.work]  # folders that are ours to remove
         self.python = python
         self.login = list(login) or ["sh", "-c"]
@@ -105,6 +106,7 @@ class Agent:
             python=self.python,
             work=str(self.work),
             settings=self.settings,
+            become=self.become,
         )
 
     def attach(self, *, environment: Mapping[str, str] | None = None, **settings: Any) -> "Host":
