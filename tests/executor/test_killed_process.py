@@ -76,7 +76,6 @@ class Successors:
         process = subprocess.Popen(
             argv,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
             env=self._environment(),
         )
@@ -96,9 +95,10 @@ class Successors:
 
     def outcome(self) -> tuple[str, str | None]:
         """The status and the note with which the present one ends."""
-        out, err = self._processes[-1].communicate(timeout=60)
-        assert out, f"exit code {self._processes[-1].returncode}: {err}"
-        status, note = json.loads(out)
+        process = self._processes[-1]
+        assert process.stdout is not None
+        status, note = json.loads(process.stdout.readline())
+        process.wait(60)
         return status, note
 
     def close(self) -> None:
