@@ -1,9 +1,12 @@
 """A machine that somebody else uses: waited for, or taken over."""
 
+import getpass
+import os
 from pathlib import Path
 
 import pytest
-from atex_executor import Executor, MachineBusy, Times
+from atex_executor import Executor, ExecutorError, MachineBusy, Times
+from atex_executor.settings import agent_settings
 from atex_provision import LocalConnection
 
 from tests.executor.conftest import Execute, Run, first_test, suite_of
@@ -27,9 +30,31 @@ def newcomer(tree: Path, work: str, **options: object) -> Executor:
     return Executor(LocalConnection(), suite_of(tree, "true"), work=work, **options)  # type: ignore[arg-type]
 
 
-def test_it_is_told_who_has_the_machine(owner: Owner, tree: Path, work: str) -> None:
-    with pytest.raises(MachineBusy, match=r"local: .*process \d+.*/test"):
-        newcomer(tree, work, times=Times(patience=0.2)).start()
+def test_it_is_told_who_has_the_machine(
+    owner: Owner, tree: Path, work: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    executor = newcomer(tree, work, times=Times(patience=1.5))
+    with pytest.raises(MachineBusy) as raised:
+        executor.start()
+    words = str(raised.value)
+    assert f"local: the machine is in use by '{getpass.getuser()}@" in words
+    assert f", process {os.getpid()}' since 20" in words
+    assert f"for '/test' (session '{owner[0].session}')" in words
+    told = [record.getMessage() for record in caplog.records]
+    assert [line for line in told if "waiting for it" in line] == [
+        f"{words}; waiting for it up to 1.5s"
+    ]
+    assert executor.left is None
+
+
+def test_its_waiting_can_be_cancelled(owner: Owner, tree: Path, work: str) -> None:
+    executor = newcomer(tree, work)
+    starting = Background(executor.start)
+    eventually(lambda: executor._session._link._waits_for_slot)
+    executor.cancel("enough")
+    with pytest.raises(ExecutorError, match="enough"):
+        starting.result()
+    assert executor.left is None
 
 
 def test_it_waits_until_the_machine_is_free(
@@ -59,3 +84,14 @@ def test_it_may_take_the_machine_over(owner: Owner, run: Run, tree: Path, work: 
         assert output.read_text() == "begun\ncleaned\n"
     (final,) = run.records()
     assert final["status"] == "infra"
+    assert final["note"] == "the agent ended the session: its slot was taken over"
+    assert not owner[0].alive
+
+
+def test_the_name_of_a_slot(monkeypatch: pytest.MonkeyPatch, tree: Path, work: str) -> None:
+    monkeypatch.setenv("ATEX_SLOT", "ours")
+    assert agent_settings(Times(), slot="7").slot == "ours.7"
+    monkeypatch.delenv("ATEX_SLOT")
+    assert agent_settings(Times(), slot="7").slot == "7"
+    with pytest.raises(ValueError, match="no name of a slot"):
+        newcomer(tree, work, slot="a/b")

@@ -208,8 +208,7 @@ class Executor:
             self._cancelled = self._cancelled or note
             connecting, uploading = self._connecting, self._uploading
         self._session.cancel(note, 0.0 if at_once else _CANCEL_GRACE)
-        if connecting:
-            self._session.give_up_start()
+        if connecting and not self._session.give_up_start():
             self._connection.close()
         if uploading is not None:
             uploading.close()

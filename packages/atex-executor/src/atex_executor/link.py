@@ -7,8 +7,9 @@ patience, or until the moment at which the machine is expected back.
 
 Threads: the reader, a daemon thread from `read()` until the listener is told that it is over. It receives, calls the
 listener, reconnects, and owns every attribute that `_lock` does not guard: `_attachment`, `_applied`, `_settled`,
-`_acknowledged`, `_stopped`, `_reading`. Any thread may call `queue()`, `flush()`, `settle()`, `hurry()` and `stop()`.
-Nothing is waited for under `_lock`; the listener may hold a lock of its own when it calls `queue()`.
+`_acknowledged`, `_stopped`, `_reading`, `_waits_for_slot`. Any thread may call `queue()`, `flush()`, `settle()`,
+`hurry()` and `stop()`. Nothing is waited for under `_lock`; the listener may hold a lock of its own when it calls
+`queue()`.
 """
 
 import logging
@@ -95,6 +96,7 @@ class Link:
         self._patience = Patience(times.patience)
         self._lock = threading.Lock()
         self._reading = False
+        self._waits_for_slot = False
         self._attachment: Attachment | None = None
         self._settled = 0  # the last frame that may be acknowledged
         self._acknowledged = 0
@@ -130,6 +132,13 @@ class Link:
             self._reading = True
         self._reader.start()
 
+    def give_up_start(self) -> bool:
+        """End a `start()` that waits for a busy machine; return whether there is one."""
+        with self._lock:
+            self._stopped = self._waits_for_slot
+        self._hurry.set()
+        return self._waits_for_slot
+
     def settle(self) -> None:
         """All that the listener took may be acknowledged."""
         with self._lock:
@@ -164,7 +173,7 @@ class Link:
         self._hurry.set()
 
     def stop(self) -> None:
-        """Detach, end the reader, and a `start()` that waits. Takes a few seconds at most; total."""
+        """Detach and end the reader. Takes a few seconds at most; total."""
         with self._lock:
             self._stopped = True
             attachment, reading = self._attachment, self._reading
@@ -188,9 +197,14 @@ class Link:
         busy = Patience(self._times.patience)
         while True:
             try:
-                return self._attach()
+                attachment = self._attach()
+                with self._lock:
+                    self._stopped = False  # who gave up came too late, and has to end it
+                return attachment
             except MachineBusy as error:
                 if not busy.counting:
+                    with self._lock:
+                        self._waits_for_slot = True
                     limit = human_duration(busy.seconds)
                     _log.warning("%s; waiting for it up to %s", error, limit)
                 busy.lost(begun)

@@ -221,6 +221,8 @@ class Reception:
             ending = told_ending(message, run.cancel_note)
             if isinstance(message, Exited) and message.left_behind:
                 state.lost = f"{message.left_behind} processes of a test can not be killed"
+            if ending.ended_by == "linger":
+                return False  # the farewell that follows says why the session ends
             if ending.ended_by == "abort":
                 state.aborted = (
                     state.aborted or f"a test took the machine out of use: {ending.note}"

@@ -83,9 +83,9 @@ class Session:
             self._check_adopted(hello)
         return hello
 
-    def give_up_start(self) -> None:
-        """End a `start()` that waits for a busy machine."""
-        self._link.stop()
+    def give_up_start(self) -> bool:
+        """End a `start()` that waits for a busy machine; return whether there is one."""
+        return self._link.give_up_start()
 
     @property
     def lost(self) -> str | None:

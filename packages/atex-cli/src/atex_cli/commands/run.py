@@ -72,6 +72,12 @@ def _read_duration(ctx: click.Context, parameter: click.Parameter, value: str) -
     callback=_read_duration,
     help="How long a test that reached its limit may clean up.",
 )
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="End what somebody else runs on the machines, instead of waiting for it.",
+)
+@click.option("--become", is_flag=True, help="Run tests as root on the machines, by `sudo -n`.")
 @click.option("-q", "--quiet", is_flag=True, help="No line for each finished test.")
 @click.pass_obj
 def command(
@@ -86,6 +92,8 @@ def command(
     output: Path | None,
     identity: str | None,
     grace: float,
+    take_over: bool,
+    become: bool,
     quiet: bool,
 ) -> int:
     """Run the tests of the fmf tree in TREE (by default the current folder) on machines.
@@ -108,6 +116,8 @@ def command(
         environment=variables,
         secrets=secrets,
         grace=grace,
+        take_over=take_over,
+        become=become,
         on_event=Progress(terminal, width=_longest_name(suites), quiet=quiet),
     )
     for platform, suite in zip(platforms, suites, strict=True):
