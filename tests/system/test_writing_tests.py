@@ -128,7 +128,7 @@ def test_parts_of_a_test(ended: Ended) -> None:
 @example("The test itself")
 def test_the_test_itself(ended: Ended) -> None:
     assert ended.verdict == ("warn", "slower than last week")
-    assert (ended.results, ended.final["exit_code"]) == ([], 0)
+    assert (ended.results, ended.final["exit_code"], ended.final["rate"]) == ([], 0, 12.5)
 
 
 @example("Files")
