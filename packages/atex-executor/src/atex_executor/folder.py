@@ -251,7 +251,8 @@ class FolderSink(Sink):
     def _changed(self, full: str) -> None:
         with self._lock:
             self._dirty.add(full)
-        self._unsynced.set()
+        if not self._unsynced.is_set():
+            self._unsynced.set()
 
     def _sync_behind(self) -> None:
         while not self._closed.is_set():

@@ -152,15 +152,15 @@ class Recorder:
     def close(self, ending: Ending, *, seconds: float) -> dict[str, Any]:
         """Write the final record and return it: the run ended so, and took `seconds`. Nothing is open any more.
 
-        Raises SinkError only where the record itself can not be written.
+        Raises SinkError where the record can not be written, or what is held: then the attempt stays open.
         """
         try:
             self._cut_back()
             if not self._output_length:
                 self._sink.output(self._output, 0, b"")
-            self._results.release_all()
         except SinkError as error:
             ending = Ending(ended_by="infra", note=str(error), exit_code=ending.exit_code)
+        self._results.release_all()
         own = self._results.held.own
         ending = msgspec.structs.replace(ending, error=ending.error or self._fault)
         verdict = judge(ending, own.status, own.note)
