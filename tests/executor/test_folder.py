@@ -10,7 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from atex_executor import FileRefused, FolderSink, SinkError, SinkFull
+from atex_executor import FileRefused, FolderSink, SinkError, SinkFull, unstarted_record
+from atex_executor.ending import infra
+from atex_executor.journal import Attempt
+from atex_executor.recorder import Recorder
+from atex_fmf import Test
 
 
 @pytest.fixture
@@ -208,8 +212,47 @@ def test_very_many_files_are_synced_at_once(
 ) -> None:
     calls = []
     monkeypatch.setattr(os, "sync", lambda: calls.append("sync"))
+    monkeypatch.setattr("atex_executor.folder._SYNC_AFTER", 60.0)
     with FolderSink(tmp_path) as sink:
         for number in range(600):
             sink.write(f"{number}", 0, b"")
         sink.sync()
     assert calls
+
+
+def test_a_file_may_have_more_names_than_its_file_system_allows(
+    sink: FolderSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(existing: str, path: str) -> None:
+        raise OSError(errno.EMLINK, os.strerror(errno.EMLINK))
+
+    sink.write("t/output.txt", 0, b"output")
+    monkeypatch.setattr(os, "link", full)
+    assert sink.link("t/output.txt", "t/subtests/a/log")
+    assert content(sink, "t/subtests/a/log") == b"output"
+    assert sink.same_file("t/subtests/a/log", "t/output.txt")
+    with pytest.raises(FileRefused):
+        sink.write("t/subtests/a/log", 0, b"x")
+    sink.write("t/other", 0, b"")
+    with pytest.raises(FileRefused):
+        sink.link("t/output.txt", "t/other")
+
+
+def test_the_files_of_a_folder(sink: FolderSink) -> None:
+    for path in ("a/b", "a/c/d", "other"):
+        sink.write(path, 0, b"")
+    assert sorted(sink.files("a")) == ["a/b", "a/c/d"]
+    assert list(sink.files("none")) == []
+
+
+def test_names_that_are_not_utf_8_can_be_read(sink: FolderSink) -> None:
+    name = "/\udcff\ud800"
+    test = Test(name=name, test="true", serial=1)
+    attempt = Attempt.of(test, platform="p\udc80", machine="m\udc81", attempt=1, started="")
+    final = Recorder(sink, attempt).close(infra("gone: \udc82"), seconds=1.0)
+    assert lines(sink) == [final]
+    assert (final["test"], final["platform"]) == (r"/\xff\ud800", r"p\x80")
+    assert (final["machine"], final["note"]) == (r"m\x81", r"gone: \x82")
+    assert content(sink, final["files"][0]) == b""
+    sink.records([unstarted_record(test, "p\udc80", "infra", "no machine: \udc83")])
+    assert len(lines(sink)) == 2

@@ -66,6 +66,11 @@ def outcome_of(tree: Path, run: Run) -> OutcomeOf:
     return outcome_of
 
 
+def added(number: int, environment: dict[str, str]) -> str:
+    head = {"kind": "test-added", "number": number, "test": "/test", "environment": environment}
+    return f"raw(pack(1, {{**{head!r}, 'run': run}}))"
+
+
 BROKEN = {
     "a frame that is too large": r"raw(b'\xff' * 100)",
     "a head that is no JSON": "raw(pack(1, b'{'))",
@@ -87,6 +92,24 @@ BROKEN = {
     "an exit code that is none": "exited(1, run, exit_code=2**70)",
     "a signal that is none": "exited(1, run, exit_code=None, signal=0)",
     "an end that is none": "exited(1, run, ended_by='boredom')",
+    "a new file that had bytes before": "say('file', 1, b'x', run=run, name='', file='f', offset=5, before=5)",
+    "a file of a result whose name is too long": "say('file', 1, b'x', run=run, name='n' * 4097, file='f', offset=0)",
+    "a partial result whose name is too long": (
+        "say('results', 1, b'{\"partial\":true,\"name\":\"' + b'n' * 4097 + b'\"}\\n', run=run, first=1)"
+    ),
+    "a result that lists what never came": (
+        'say(\'results\', 1, b\'{"files":[{"name":"f","length":1}]}\\n\', run=run, first=1, before=[None])'
+    ),
+    "a result that is said to be atex's": "say('results', 1, b'{\"status\":\"infra\"}\\n', run=run, first=1)",
+    "a mark without a name": "say('marked', 1, run=run, name='', value='x')",
+    "a mark without end": "say('marked', 1, run=run, name='x', value='x' * 10**6)",
+    "a mark on another run": "say('marked', 1, run=run + 1, name='x', value='')",
+    "an added test out of turn": added(2, {}),
+    "an added test without end": added(1, {"A": "x" * 20_000}),
+    "a variable that can not be": added(1, {"A=": "x"}),
+    "a restart before its time": "say('restarting', 1, run=run, clock={'used': -1.0, 'limit': 60.0})",
+    "a restart of another run": "say('restarting', 1, run=run + 1, clock={'used': 1.0, 'limit': 60.0})",
+    "a sync of another run": "say('sync', 1, run=run + 1)",
     "negative time": "exited(1, run, seconds=-1.0)",
 }
 

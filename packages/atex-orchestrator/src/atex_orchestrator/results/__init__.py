@@ -3,6 +3,8 @@
 `results.jsonl` and `files/` are written by the executor's sink, nowhere else.
 """
 
+from atex_executor.line_file import whole_lines
+
 from atex_orchestrator.results.folder import (
     LOG,
     PlatformInfo,
@@ -16,7 +18,6 @@ from atex_orchestrator.results.reader import (
     read_events,
     read_finals,
     read_records,
-    whole_lines,
 )
 
 __all__ = [

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from atex_executor.line_file import whole_lines
 
 from atex_orchestrator.events import Event
 from atex_orchestrator.results.folder import EVENTS, RESULTS
@@ -37,19 +38,6 @@ class FinalRecord(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
     files: list[str] = []
     """Paths below `files/`."""
-
-
-def whole_lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file that end in a line feed; none where the file is not there. Raises OSError."""
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return
-    with file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                return
-            yield line
 
 
 def read_records(folder: Path) -> Iterator[dict[str, Any]]:
