@@ -16,6 +16,8 @@ from atex_executor.journal import Attempt
 from atex_executor.recorder import Recorder
 from atex_fmf import Test
 
+from tests.waits import Background, eventually
+
 
 @pytest.fixture
 def sink(tmp_path: Path) -> Iterator[FolderSink]:
@@ -256,3 +258,22 @@ def test_names_that_are_not_utf_8_can_be_read(sink: FolderSink) -> None:
     assert content(sink, final["files"][0]) == b""
     sink.records([unstarted_record(test, "p\udc80", "infra", "no machine: \udc83")])
     assert len(lines(sink)) == 2
+
+
+def test_a_sync_waits_for_one_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another thread is about to sync is not safe yet."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(path: str) -> None:
+        begun.set()
+        assert go_on.wait(20)
+
+    with FolderSink(tmp_path) as sink:
+        monkeypatch.setattr("atex_executor.folder._sync", slow)
+        sink.records([{}])
+        assert begun.wait(20)  # in the background
+        second = Background(sink.sync)
+        eventually(sink._syncing.locked)
+        assert second.waiting
+        go_on.set()
+        second.result()

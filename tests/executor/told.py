@@ -124,9 +124,9 @@ class Told(Teller):
     def __init__(self, sink: FolderSink, *, attempt: int = 1, test: str = "/t") -> None:
         self.begun = attempt_at(test, attempt)
         self.attempt = attempt
-        self.recorder = Recorder(sink, self.begun)
+        self.recorder = Recorder(sink, self.begun, tests={"/t", "/other"})
         super().__init__(self.begun.folder, self.recorder.apply, test)
-        self._sink = sink
+        self.sink = sink
         self._skipped = (sink.folder / "results.jsonl").stat().st_size
 
     def ends(self, ending: Ending = PASSED) -> dict[str, Any]:
@@ -135,13 +135,13 @@ class Told(Teller):
 
     def records(self) -> list[dict[str, Any]]:
         """The lines of this attempt."""
-        with (self._sink.folder / "results.jsonl").open("rb") as file:
+        with (self.sink.folder / "results.jsonl").open("rb") as file:
             file.seek(self._skipped)
             return [json.loads(line) for line in file]
 
     def files_on_disk(self) -> dict[str, bytes]:
         """What lies in this attempt's folder, the output apart."""
-        files = self._sink.folder / "files"
+        files = self.sink.folder / "files"
         return {
             str(path.relative_to(files)): path.read_bytes()
             for path in _files_below(files / self.folder)
