@@ -1,7 +1,7 @@
 """The way to the agent of one session: one attachment after the other, over connections that may break.
 
 Guarantees: each frame that counts is handed to the listener once and in order as long as the agent lives, whatever is
-replayed; it is acknowledged at the latest 0.2 s or 256 KiB later, where somebody waits for that at once; the connection
+replayed; it is acknowledged at the latest 0.2 s or 1 MiB later, where somebody waits for that at once; the connection
 shows a sign of life every 15 s, and 45 s without a byte from the machine end it; a lost one is tried again within the
 patience, or until the moment at which the machine is expected back.
 
@@ -40,7 +40,7 @@ from atex_executor.times import Times
 from atex_executor.verdict import human_duration
 
 _ACKNOWLEDGE_AFTER = 0.2  # seconds
-_ACKNOWLEDGE_BYTES = 256 * 1024
+_ACKNOWLEDGE_BYTES = 1024 * 1024
 _USEFUL_AFTER = 10.0  # seconds after which an attachment counts as one that works
 _STOP_AT_ONCE = 0.5  # seconds for the reader to notice that it is to stop
 _STOP_LIMIT = 5.0  # seconds for the same once its connection is closed
