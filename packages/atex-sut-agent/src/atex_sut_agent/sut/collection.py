@@ -51,7 +51,7 @@ class Collection:
         self._tell = remark
         self._remarks = 0
         self._on_over = on_over
-        self._mounts: "set[str] | None" = None  # below `data`, once there is something in it
+        self._mounts: "set[str] | None" = None  # on and below `data`, once there is something in it
         self._work = self._collect()
         self._next: "Timer | None" = None  # turn
         self._deadline: "Timer | None" = None
@@ -131,9 +131,9 @@ class Collection:
             with os.scandir("/proc/self/fd/{}".format(fd).encode()) as entries:
                 for entry in entries:
                     try:
-                        yield from self._collect_entry(fd, os.fsencode(entry.name), prefix, depth)
+                        yield from self._collect_entry(fd, entry.name, prefix, depth)
                     except OSError as error:
-                        name = prefix + os.fsencode(entry.name).decode("utf-8", "replace")
+                        name = prefix + entry.name.decode("utf-8", "replace")
                         self._remark(name, os.strerror(error.errno or 0))
         finally:
             os.close(fd)
@@ -168,7 +168,7 @@ class Collection:
         if self._mounts is None:
             above = len(os.path.realpath(self._data)) + 1
             self._mounts = {point[above:] for point in machine.mounts_in(self._data)}
-        return path in self._mounts
+        return path in self._mounts or "" in self._mounts
 
     def _send_file(self, fd: int, path: str) -> "Generator[int, None, None]":
         found = os.fstat(fd)

@@ -183,7 +183,7 @@ class Run:
         """End the run: SIGINT, and SIGKILL after `grace` seconds (None: those of its limit)."""
         self._lifetime.cancel(grace, why)
         if self._collection is not None:
-            self._collection.end_within(_COLLECTION_AFTER_CANCEL if grace is None else grace)
+            self._collection.end_within(grace or 0.0)
 
     def hang_up(self, grace: float) -> None:
         """End what is left of a run that announced a restart: SIGHUP, and SIGKILL after `grace` seconds."""
