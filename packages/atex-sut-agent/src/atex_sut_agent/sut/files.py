@@ -1,5 +1,7 @@
 """Files of results: how long each is, and which door may write to it now."""
 
+from .compact import CompactDict
+
 TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,22 +18,21 @@ class Files:
     """The files of one run, by (name of the result, name of the file).
 
     A result's files are claimed together and given back together, so two results that are unfinished at the same
-    time never write to the same file: the second waits, and its bytes follow the first's. Each file that a result has
-    listed costs about 150 bytes of memory until the run is over.
+    time never write to the same file: the second waits, and its bytes follow the first's.
     """
 
     def __init__(self) -> None:
-        self._listed: "dict[str, int]" = {}  # lengths of those that a result has listed
+        self._listed = CompactDict()  # lengths of those that a result has listed: a million, maybe
         self._claimed: "dict[str, int]" = {}  # lengths of those that a door is writing
         self._claims: "dict[object, _Claim]" = {}  # by door
 
     def continue_with(self, name: str, file: str, length: int) -> None:
         """An earlier start of the run has sent this file already (`Lengths` of the host)."""
-        self._listed[_key(name, file)] = length
+        self._listed.set(_key(name, file), length)
 
     def length(self, name: str, file: str) -> int:
         """Return how long a file is that results have listed, 0 where none has."""
-        return self._listed.get(_key(name, file), 0)
+        return self._listed.get(_key(name, file)) or 0
 
     def claim(self, door: object, name: str, files: "list[str]") -> bool:
         """Try to claim these for `door`, which has no claim; return whether it worked."""
@@ -41,7 +42,7 @@ class Files:
         if self._claims and len(self._claimed) + len(claim.keys) > _MAX_CLAIMED:
             return False
         for key in claim.keys:
-            self._claimed[key] = self._listed.get(key, 0)
+            self._claimed[key] = self._listed.get(key) or 0
         self._claims[door] = claim
         return True
 
@@ -60,7 +61,7 @@ class Files:
         keys = self._claims.pop(door).keys
         before = [self._listed.get(key) for key in keys]
         for key in keys:
-            self._listed[key] = self._claimed.pop(key)
+            self._listed.set(key, self._claimed.pop(key))
         return before
 
     def cut_back(self, door: object) -> "list[tuple[str, str, int | None]]":
@@ -81,7 +82,7 @@ class _Claim:
 
 
 def _key(name: str, file: str) -> str:
-    # One string takes half the memory of a tuple of two. No file's name holds a NUL.
+    # No file's name holds a NUL.
     return file + "\0" + name
 
 
