@@ -39,12 +39,9 @@ class Statements(Listener):
         self._files = Files()
         self._marks = 0
         self._added = 0
-        self._syncs: "deque[tuple[int, Door, str]]" = (
-            deque()
-        )  # (frame, who waits for it, the reply)
-        self._restart_frame: "int | None" = (
-            None  # that announces it; when it is noted, the doors close
-        )
+        # (frame, who waits until that is acknowledged, what it is told then)
+        self._syncs: "deque[tuple[int, Door, str]]" = deque()
+        self._restart_frame: "int | None" = None  # of the announcement; once noted, the doors close
         self._restart_noted = False
         self.doors = Doors(loop, self, path)
 
