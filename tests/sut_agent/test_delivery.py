@@ -332,7 +332,7 @@ from sut import bridge, daemon, settings
 
 class Watched(daemon.Daemon):
     def _hello(self):
-        self.before = set(sys.modules)
+        self.before = getattr(self, "before", set(sys.modules))
         return super()._hello()
 
     def serve(self):
@@ -345,10 +345,29 @@ bridge.attach(sys.argv[2], sys.argv[3], sys.argv[1], settings.Settings(sys.argv[
 """
 
 
+WORDS = """\
+mark a=b
+addtest /a B=c
+duration save
+duration 1h
+duration restore
+result {"name":"p","partial":true}
+"""
+
+
 def test_nothing_is_imported_after_hello(agent: Agent) -> None:
     """The archive and the Python below it may be replaced while the daemon lives."""
     seen = agent.work / "imported"
+    agent.settings = Settings(slot=agent.session, memory=1, beat=0.05)
     host = agent.attach_by_source(WATCHED, str(seen))
+    host.run(f"echo '{WORDS}' >&3; tty; echo x >$TMT_TEST_DATA/file", tty=True, metadata="a: b")
+    host.run("tmt-abort; echo restart >&3; sleep 1000")
+    run = host.start("for i in 1 2 3 4 5; do echo $i; done; exec sleep 1000")
+    host.wait_for_output(run, b"5")
+    host.drop()  # what comes now is spooled
+    host = agent.attach()
+    host.send(Cancel(run=run, grace=0))
+    host.wait(run)
     host.run(
         'echo "result {\\"files\\":[{\\"name\\":\\"\u00e9\\",\\"length\\":1}]}" >&3; printf x >&3; exit 3'
     )

@@ -14,15 +14,14 @@ from . import handover, last_words, leader, leftovers, machine, processes
 from .attachment import Attachment
 from .fork import fork_child
 from .framing import PROTOCOL, FrameError
-from .kernel import OomProtection, become_subreaper
 from .loop import READ, Loop
 from .outbox import Outbox
-from .run import Run
+from .runs import Runs
 from .settings import Settings
+from .signals import catch_signals
 from .slot import Slot
-from .spawn import SpawnError, prepare_to_spawn
+from .spawn import prepare_to_spawn
 from .spool import Spool
-from .surroundings import Surroundings
 
 TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
 if TYPE_CHECKING:
@@ -57,21 +56,8 @@ class Daemon:
         self._outbox = Outbox(settings.memory, Spool(folder, settings.spool))
         self._attachment: "Attachment | None" = None
         self._order = 0  # the highest number of an order that was taken
-        self._run: "Run | None" = None
-        self._lengths: "list[dict[str, Any]]" = []  # of files that the next run has sent already
-        self._key = ""  # by which its host knows the run again
-        self._ended: "tuple[int, str, int] | None" = (
-            None  # number and key of a run, and its last frame
-        )
-        # {pid: start} of what a run left and could not be killed
-        left, self._last_words = leader.recall(folder)
-        self._left = processes.starts_of(processes.session_members(left)) if left else {}
-        self._last_words = last_words.read(folder) or self._last_words
-        self._surroundings = Surroundings(
-            folder, archive, sys.executable, machine.base_environment()
-        )
-        self._sees_all = become_subreaper()
-        self._oom_protection = OomProtection()
+        self._last_words = last_words.read(folder) or leader.recall(folder)[1]
+        self._runs = Runs(self._loop, self._outbox, slot, folder, archive, self._run_ended)
         self._linger = self._loop.after(settings.linger, self._lingered)
         self._ending: "str | None" = None  # why the session ends
         self._removing: "int | None" = None  # the process that removes the folder
@@ -84,53 +70,28 @@ class Daemon:
         leader.forget(self._folder)
         last_words.forget(self._folder)
         prepare_to_spawn()
-        self._catch_signals()
+        catch_signals(self._loop, self._signalled)
         self._listener.setblocking(False)
         self._loop.watch(self._listener.fileno(), READ, self._accept)
         while not self._over:
             self._loop.turn()
-            self._mind_the_outbox()
+            self._outbox.spooling = self._attachment is None or self._attachment.stuck
+            self._runs.mind_the_outbox()
             if self._attachment is not None:
                 self._attachment.flush()
 
-    def _mind_the_outbox(self) -> None:
-        """Let the test wait while there is no room, at its own expense where a host is there and takes what it gets."""
-        self._outbox.spooling = self._attachment is None or self._attachment.stuck
-        if self._run is not None:
-            if self._outbox.full:
-                self._run.pause(clock_too=self._outbox.spooling)
-            else:
-                self._run.resume()
-
     def abandon(self) -> None:
         """End at once: no test goes on where nobody watches it."""
-        if self._run is not None:
-            processes.signal_session(self._run.leader, signal.SIGKILL)
+        if self._runs.current is not None:
+            processes.signal_session(self._runs.current.leader, signal.SIGKILL)
 
     # Signals ---------------------------------------------------------------------------------------------
 
-    def _catch_signals(self) -> None:
-        reader, writer = os.pipe()
-        os.set_blocking(reader, False)
-        os.set_blocking(writer, False)
-        # Never SIG_IGN, which a test would inherit: a handler it does not.
-        for number in (
-            signal.SIGINT,
-            signal.SIGHUP,
-            signal.SIGTSTP,
-            signal.SIGTTOU,
-            signal.SIGCHLD,
-        ):
-            signal.signal(number, _wake_up)
-        signal.signal(signal.SIGTERM, _wake_up)
-        signal.set_wakeup_fd(writer)
-        self._loop.watch(reader, READ, lambda mask: self._signalled(os.read(reader, 4096)))
-
     def _signalled(self, numbers: bytes) -> None:
         if signal.SIGTERM in numbers and not self._going_down:
-            self._going_down = True
+            self._going_down = self._runs.closed = True
             self._say({"kind": "going-down"})
-            self._over = self._run is None or self._run.collecting
+            self._over = self._runs.current is None or self._runs.current.collecting
         self._reap()
 
     def _reap(self) -> None:
@@ -139,7 +100,7 @@ class Daemon:
             if ended is None:
                 return
             pid, exit_code, number = ended
-            run = self._run
+            run = self._runs.current
             if run is None or pid != run.leader:
                 os.waitpid(pid, 0)
                 if pid == self._removing:
@@ -149,7 +110,7 @@ class Daemon:
                 return
             else:
                 run.leader_has_ended(exit_code, number)
-                if self._run is run:
+                if self._runs.current is run:
                     return  # it is still ending; others are reaped after it
 
     # Attachments -----------------------------------------------------------------------------------------
@@ -195,7 +156,7 @@ class Daemon:
             self._say({"kind": "going-down"})
 
     def _hello(self) -> "dict[str, Any]":
-        run, key = self._untold_run()
+        run, key = self._runs.untold()
         hello = {
             "kind": "hello",
             "protocol": PROTOCOL,
@@ -215,18 +176,10 @@ class Daemon:
         hello.update(machine.facts())
         return hello
 
-    def _untold_run(self) -> "tuple[int | None, str]":
-        """Return number and key of the run that goes on, or whose end no host has acknowledged."""
-        if self._run is not None:
-            return self._run.number, self._key
-        if self._ended is not None and self._ended[2] > self._outbox.acknowledged:
-            return self._ended[:2]
-        return None, ""
-
     def _alive(self) -> "dict[str, Any]":
-        alive = {"kind": "alive"}  # type: dict[str, Any]
-        if self._run is not None:
-            alive["left"] = self._run.time_left
+        alive: "dict[str, Any]" = {"kind": "alive"}
+        if self._runs.current is not None:
+            alive["left"] = self._runs.current.time_left
         return alive
 
     def _say(self, head: "dict[str, Any]") -> None:
@@ -244,8 +197,8 @@ class Daemon:
 
     def _end_as_on_timeout(self, why: str) -> None:
         """End what runs as its limit would, and then the session."""
-        if self._run is not None:
-            self._run.cancel(None, "linger")
+        if self._runs.current is not None:
+            self._runs.current.cancel(None, "linger")
         self._end(why)
 
     # Orders ----------------------------------------------------------------------------------------------
@@ -258,64 +211,32 @@ class Daemon:
             raise FrameError("the host sent a message that is none")
         if kind == "acknowledge":
             self._outbox.acknowledge(order["frame"])
-            if self._run is not None:
-                self._run.acknowledged(order["frame"])
+            if self._runs.current is not None:
+                self._runs.current.acknowledged(order["frame"])
         elif kind != "alive" and number > self._order:  # else it was carried out before
             self._order = number
             self._carry_out(number, kind, order)
 
     def _carry_out(self, number: int, kind: str, order: "dict[str, Any]") -> None:
-        run = self._run
         if kind == "start":
-            self._start(number, order)
+            self._runs.start(number, order)
         elif kind == "lengths":
-            self._lengths += order["files"]
-        elif kind == "cancel" and run is not None and run.number == order["run"]:
-            run.cancel(order.get("grace", 5.0))
-        elif kind == "hang-up" and run is not None and run.number == order["run"]:
-            run.hang_up(order.get("grace", 5.0))
+            self._runs.continue_files(order["files"])
+        elif kind in ("cancel", "hang-up"):
+            run = self._runs.numbered(order["run"])
+            grace = order.get("grace", 5.0)
+            if run is not None and kind == "cancel":
+                run.cancel(grace)
+            elif run is not None:
+                run.hang_up(grace)
         elif kind == "end":
-            if run is not None:
-                run.cancel(0)
+            if self._runs.current is not None:
+                self._runs.current.cancel(0)
             self._end("the host ended the session")
 
-    def _start(self, number: int, order: "dict[str, Any]") -> None:
-        key = str(order.get("key", ""))
-        lengths, self._lengths = self._lengths, []
-        try:
-            self._refuse_if_not_free()
-            self._key = key
-            self._run = Run(
-                self._loop,
-                self._outbox,
-                self._folder,
-                number,
-                order,
-                lengths,
-                self._surroundings,
-                self._oom_protection,
-                self._sees_all,
-                self._run_ended,
-            )
-            self._slot.tell(str(order.get("test", "")), self._run.leader)
-        except SpawnError as error:
-            self._outbox.add({"kind": "failed", "run": number, "reason": str(error)})
-            if self._run is None:
-                self._ended = number, key, self._outbox.next_number - 1
+    # The end ---------------------------------------------------------------------------------------------
 
-    def _refuse_if_not_free(self) -> None:
-        """Raise SpawnError where no run may start now."""
-        if self._run is not None:
-            raise SpawnError("run {} is still going on".format(self._run.number))
-        if self._ending or self._going_down:
-            raise SpawnError("the session is ending")
-        if processes.any_lives(self._left):
-            raise SpawnError("processes of an earlier run are still alive and can not be killed")
-
-    def _run_ended(self, run: Run) -> None:
-        self._run = None
-        self._ended = run.number, self._key, self._outbox.next_number - 1
-        self._left = run.left_behind
+    def _run_ended(self) -> None:
         if self._ending:
             self._bye()
         self._reap()
@@ -323,13 +244,15 @@ class Daemon:
     def _end(self, why: str) -> None:
         if self._ending is None:
             self._ending = why
-            if self._run is None:
+            self._runs.closed = True
+            if self._runs.current is None:
                 self._bye()
 
     def _bye(self) -> None:
         # The folder goes first: who reads the farewell may rely on it.
         try:
             retired = leftovers.retire(self._folder)
+            self._removing = fork_child(lambda: leftovers.remove(retired))
         except FileNotFoundError:
             self._part("")  # a test has removed it
         except OSError as error:
@@ -337,7 +260,6 @@ class Daemon:
         else:
             remark = "; its folder is still being removed"
             self._loop.after(_REMOVAL_PATIENCE, lambda: self._part(remark))
-            self._removing = fork_child(lambda: leftovers.remove(retired))
 
     def _part(self, remark: str) -> None:
         if self._parting:
@@ -369,7 +291,3 @@ def run_daemon(
         if daemon is not None:
             daemon.abandon()
         last_words.leave(folder, error)
-
-
-def _wake_up(number: int, frame: object) -> None:
-    """The loop reads the number from the wake-up descriptor."""
