@@ -128,9 +128,14 @@ def _read(pieces: list[bytes]) -> list[tuple[object, ...]]:
     left = sink.content()
     (attempt,) = open_attempts(sink.journal_lines, sink.lines)
     resumed = Recorder(sink, attempt, tests={"/t"})
-    for message, tail in messages:
-        resumed.apply(message, tail)
-    assert sink.content() == left
+    try:
+        for message, tail in messages:
+            resumed.apply(message, tail)
+        assert sink.content() == left
+    except (
+        ProtocolBroken
+    ) as error:  # no agent says it; a process that knows more may have let it pass
+        seen.append((str(error),))
     resumed.close(infra("x"), seconds=1.0)
     check_records(sink)
     return [*seen, sink.content()]

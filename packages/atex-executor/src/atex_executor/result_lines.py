@@ -6,6 +6,7 @@ and encoded once, and in between costs three looks and one dict.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from typing import Any
 
 import msgspec
@@ -88,7 +89,7 @@ class ResultLines:
         head = self._head
         special = _SPECIAL_KEYS
         held = self.held.named
-        known = self._known
+        known = inf if before else self._known  # one that has files is looked at closely as well
         records = []
         for result in _decoder.decode_lines(lines):
             name = result.get("name")
