@@ -159,11 +159,14 @@ def test_the_clock_stands_still_while_no_host_takes_anything(agent: Agent) -> No
 
 
 def test_who_floods_an_attached_host_pays_with_its_own_time(agent: Agent) -> None:
-    host = agent.attach(memory=65536, spool=0)
+    """It reads, and is slow to acknowledge."""
+    host = agent.attach(memory=65536, spool=0, beat=0.1)
     host.acknowledging = False
     run = host.start(FLOOD.replace("read <go", ":"), limit=1, grace=0)
-    time.sleep(2)  # beyond the limit
+    late = time.monotonic() + 2
+    host.until(lambda: time.monotonic() > late)
     host.acknowledging = True
+    host.acknowledge()
     record = host.wait(run)
     assert record.exited.ended_by == "limit"
     assert not record.output.endswith(b"done\n")
