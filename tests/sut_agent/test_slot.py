@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from atex_sut_agent.protocol import MAX_OWNER, Bye, Exited, Settings
+from atex_sut_agent.protocol import MAX_OWNER, Bye, Exited, Restarting, Settings
 from atex_sut_agent.sut import slot as slot_module
 from atex_sut_agent.sut.machine import boot
 from atex_sut_agent.sut.processes import state_and_start
@@ -212,6 +212,35 @@ def test_a_dead_sessions_folder_with_a_mount_in_it_stays(first: Agent, second: A
         assert (first.folder / "m/file").read_text() == "keep me"
     finally:
         subprocess.run(["umount", first.folder / "m"], check=True)
+
+
+def test_a_slot_is_kept_for_a_test_that_restarts_the_machine(first: Agent, second: Agent) -> None:
+    host = first.attach()
+    host.start("echo restart 60 >&3; exec sleep 1000")
+    host.until(Restarting)
+    wait_until(lambda: words(first).until, "the words")
+    kill(first, host)
+    with pytest.raises(SlotTaken) as taken:
+        second.attach()
+    assert taken.value.busy.note.startswith("its test restarts the machine, and may be back until ")
+    assert first.folder.exists()
+    first.order = 0
+    first.attach().drop()
+    assert second.attach(take_over=True).run("exit 3").exited.exit_code == 3
+
+
+def test_and_not_longer_than_that(first: Agent, second: Agent) -> None:
+    host = first.attach()
+    host.start("echo restart 1 >&3; exec sleep 1000")
+    host.until(Restarting)
+    wait_until(lambda: words(first).until, "the words")
+    kill(first, host)
+    wait_until(lambda: words(first).until < time.time(), "the time's end")
+    assert second.attach().run("exit 3").exited.exit_code == 3
+
+
+def words(agent: Agent) -> Words:
+    return Slot(agent.settings.slot).words()
 
 
 # Taking over -----------------------------------------------------------------------------------------------
@@ -442,7 +471,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=10,
 )
-FIELDS = ("owner", "test", "session", "since", "leader")
+FIELDS = ("owner", "test", "session", "since", "until", "leader")
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON) | JSON)
@@ -453,6 +482,7 @@ def test_words_are_harmless_whatever_was_written(said: object) -> None:
         assert text.isprintable() or not text
     assert words.session == "" or len(bytes.fromhex(words.session)) == 16
     assert 0 <= words.since < 1e11
+    assert 0 <= words.until < 1e11
     assert words.survivors() == []
 
 

@@ -112,7 +112,7 @@ def _start_daemon(
     make_private(sessions)
     slot = _take_slot(session, settings)
     try:
-        _end_what_was_left(sessions, folder, slot)
+        _check_what_was_left(sessions, folder, slot, settings.take_over)
         make_private(folder)
         leftovers.claim(folder, slot.name)
         slot.introduce(settings.owner, session)
@@ -156,14 +156,19 @@ def _take_slot(session: str, settings: Settings) -> Slot:
     return slot
 
 
-def _end_what_was_left(sessions: str, folder: str, slot: Slot) -> None:
-    """Kill what an earlier run in this slot left. Raises _Busy where that lives on."""
+def _check_what_was_left(sessions: str, folder: str, slot: Slot, take_over: bool) -> None:
+    """Kill what an earlier run in this slot left. Raises _Busy where that lives on, or is to be left the slot."""
     leftovers.end_processes(sessions, slot.name, folder)
     words = slot.words()
-    survivors = [] if words.session == os.path.basename(folder) else words.survivors()
+    if words.session == os.path.basename(folder):
+        return
+    survivors = words.survivors()
     if survivors:
         pids = ", ".join(map(str, survivors[:10]))
         raise _Busy(words, "that ended, but processes of its test live on: {}".format(pids))
+    if words.until > time.time() and not take_over:
+        until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(words.until))
+        raise _Busy(words, "its test restarts the machine, and may be back until {}".format(until))
 
 
 def _retire_what_was_left(sessions: str, folder: str, slot: Slot) -> None:

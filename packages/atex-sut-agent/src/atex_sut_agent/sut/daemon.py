@@ -211,8 +211,7 @@ class Daemon:
             raise FrameError("the host sent a message that is none")
         if kind == "acknowledge":
             self._outbox.acknowledge(order["frame"])
-            if self._runs.current is not None:
-                self._runs.current.acknowledged(order["frame"])
+            self._runs.acknowledged(order["frame"])
         elif kind != "alive" and number > self._order:  # else it was carried out before
             self._order = number
             self._carry_out(number, kind, order)

@@ -175,6 +175,11 @@ class Run:
             note = "for {:.1f} s no host took anything: the test had to wait, and its clock stood still"
             self._report.send("noted", note=note.format(seconds))
 
+    @property
+    def awaited(self) -> "float | None":
+        """Seconds that the machine has to come back from the restart that the run has announced; None: from none."""
+        return self._statements.awaited
+
     def acknowledged(self, frame: int) -> None:
         """The host has applied all frames up to this one."""
         self._statements.acknowledged(frame)

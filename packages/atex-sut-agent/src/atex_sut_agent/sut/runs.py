@@ -82,6 +82,13 @@ class Runs:
         self._key = key
         self._slot.tell(str(order.get("test", "")), run.leader)
 
+    def acknowledged(self, frame: int) -> None:
+        """The host has applied all frames up to this one."""
+        if self.current is not None:
+            self.current.acknowledged(frame)
+            if self.current.awaited is not None:
+                self._slot.reserve(self.current.awaited)
+
     def numbered(self, number: int) -> "Run | None":
         """Return the run with this number, if that is the current one."""
         return self.current if self.current is not None and self.current.number == number else None

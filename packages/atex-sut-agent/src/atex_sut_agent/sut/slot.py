@@ -38,8 +38,10 @@ class Words:
         self.test = _printable(said.get("test"))
         session = said.get("session")
         self.session = session if isinstance(session, str) and _SESSION.match(session) else ""
-        since = said.get("since")
-        self.since = since if isinstance(since, (int, float)) and 0 < since < 1e11 else 0
+        self.since = _time(said.get("since"))
+        self.until = _time(
+            said.get("until")
+        )  # it comes back from a restart by then, or not any more
         self._leader = said.get("leader")
 
     def survivors(self) -> "list[int]":
@@ -97,9 +99,16 @@ class Slot:
 
     def tell(self, test: str, leader: int) -> None:
         """Tell others that `test` runs, whose session `leader` leads."""
+        self._said.pop("until", None)
         self._said["test"] = _printable(test)
         self._said["leader"] = [leader, state_and_start(leader)[1], *boot()]
         self._write()
+
+    def reserve(self, seconds: float) -> None:
+        """The machine is about to restart. Others are to leave us the slot for so long, while nobody holds it."""
+        if "until" not in self._said:
+            self._said["until"] = int(time.time() + seconds)
+            self._write()
 
     @property
     def descriptors(self) -> "list[int]":
@@ -186,6 +195,10 @@ def _read(path: str) -> "Any":
         return None
     finally:
         os.close(fd)
+
+
+def _time(seconds: "Any") -> float:
+    return seconds if isinstance(seconds, (int, float)) and 0 < seconds < 1e11 else 0
 
 
 def _printable(text: "Any") -> str:

@@ -43,6 +43,7 @@ class Statements(Listener):
         self._syncs: "deque[tuple[int, Door, str]]" = deque()
         self._restart_frame: "int | None" = None  # of the announcement; once noted, the doors close
         self._restart_noted = False
+        self._patience: "int | None" = None  # seconds that it gives the machine to come back
         self.doors = Doors(loop, self, path)
 
     def continue_with(self, lengths: "list[dict[str, Any]]", added: int) -> None:
@@ -114,6 +115,7 @@ class Statements(Listener):
 
     def _restart(self, patience: "int | None") -> None:
         if self._restart_frame is None:  # else it has been said before
+            self._patience = patience
             clock = self._lifetime.limit.clock(now())
             self._restart_frame = self._report.send("restarting", clock=clock, patience=patience)
 
@@ -152,6 +154,13 @@ class Statements(Listener):
         if self._restart_frame is not None and self._restart_frame <= frame:
             self._restart_noted = True
             self.doors.shut()
+
+    @property
+    def awaited(self) -> "float | None":
+        """Seconds that the machine has to come back from a restart whose announcement is noted, else None."""
+        if not self._restart_noted:
+            return None
+        return self._lifetime.left if self._patience is None else self._patience
 
     # The end of a door -----------------------------------------------------------------------------------
 
