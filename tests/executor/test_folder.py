@@ -59,6 +59,7 @@ def test_files_are_written_where_they_say(sink: FolderSink) -> None:
     assert content(sink, "empty") == b""
     assert (sink.length("a/b/c.txt"), sink.length("empty"), sink.length("none")) == (11, 0, None)
     assert sink.length("empty/below a file") is None
+    assert sink.length("a/b") is None
 
 
 def test_cut_and_remove(sink: FolderSink) -> None:

@@ -220,6 +220,14 @@ def test_a_file_can_not_be_a_folder_too(told: Told) -> None:
     }
 
 
+def test_a_folder_can_not_be_a_file_too(told: Told) -> None:
+    told.sends_files({"name": "a"}, [("log/x", b"1"), ("log", b"2")])
+    told.sends({"name": "a", "testout": "log"})
+    final = told.ends()
+    assert (final["status"], "'log'" in final["note"]) == ("error", True)
+    assert told.files_on_disk() == {"p/t/@1.1/subtests/a/log/x": b"1"}
+
+
 def test_a_full_disk_is_told_to_the_session(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise SinkFull("no room")

@@ -13,6 +13,7 @@ done what others had begun.
 
 import errno
 import os
+import stat
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -180,11 +181,12 @@ class FolderSink(Sink):
     def length(self, path: str) -> int | None:
         full = self._full(path)
         try:
-            return os.lstat(full).st_size
+            found = os.lstat(full)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise _translated(error, full) from error
+        return None if stat.S_ISDIR(found.st_mode) else found.st_size
 
     def files(self, folder: str) -> Iterator[str]:
         for inner, _, names in os.walk(self._full(folder)):

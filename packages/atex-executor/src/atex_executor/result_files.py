@@ -140,14 +140,14 @@ class ResultFiles:
 
     def _finish_one(self, key: _Key, length: int, before: int | None) -> None:
         unfinished = self._find(key)
-        end = (before or 0) + length
+        there: int | None = None
+        came = 0
         if unfinished is not None:
             came = unfinished.length - (unfinished.before or 0)
-            there = unfinished.there or 0
-        else:
-            came = length if self._resumed else 0  # to the process that was killed
-            there = (self._sink.length(self._path(key)) or 0) if self._resumed else 0
-        if came != length or there < end or (unfinished and before != unfinished.before):
+            there = unfinished.there if before == unfinished.before else None
+        elif self._resumed:  # it came to the process that was killed
+            came, there = length, self._sink.length(self._path(key))
+        if came != length or there is None or there < (before or 0) + length:
             raise ProtocolBroken(
                 f"a result lists {length} bytes of file {key[1]!r} behind {before}, {came} came"
             )
@@ -155,7 +155,10 @@ class ResultFiles:
 
     def has(self, name: str, file: str) -> bool:
         """Is there a file of this name already?"""
-        return self._sink.length(self._path((name, file))) is not None
+        try:
+            return self._sink.length(self._path((name, file))) is not None
+        except FileRefused:
+            return False
 
     def link(self, name: str, file: str) -> bool:
         """Give the test's output the name `file` of the result `name`; return False where it can not have it."""

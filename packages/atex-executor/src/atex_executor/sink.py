@@ -38,7 +38,7 @@ class Sink(ABC):
 
     @abstractmethod
     def length(self, path: str) -> int | None:
-        """Return how many bytes a file has, None where it does not exist."""
+        """Return how many bytes a file has; None where there is none, or a folder of that name."""
 
     @abstractmethod
     def cut(self, path: str, length: int) -> None:
