@@ -49,7 +49,7 @@ def attach_command(
     """
     # Base64, so that no login shell, csh and fish among them, finds anything to expand in it.
     source = _base64(zlib.compress(_bootstrap_source(), 9))
-    program = f"import base64, zlib; exec(zlib.decompress(base64.b64decode('{source}'))); boot(*sys.argv[1:])"
+    program = f"import binascii, zlib; exec(zlib.decompress(binascii.a2b_base64('{source}'))); boot(*sys.argv[1:])"
     looked_at = python or ", ".join(_PYTHONS)
     script = _SCRIPT.format(
         pythons=shlex.quote(python) if python else " ".join(_PYTHONS),

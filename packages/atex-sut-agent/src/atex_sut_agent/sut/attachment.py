@@ -8,6 +8,7 @@ from .clock import now
 from .framing import MAGIC, FrameError, FrameReader, pack
 from .loop import READ, WRITE, Loop, Timer
 from .outbox import Outbox
+from .pipes import enlarge
 
 TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Attachment:
         self._timer = loop.after(beat, self._beat)
         os.set_blocking(self._stdin, False)
         os.set_blocking(self._stdout, False)
+        enlarge(self._stdout)
         outbox.rewind()
         loop.watch(self._stdin, READ, self._read)
         loop.watch(self._stdout, 0, self._stdout_ready)  # HUP and ERR come unasked

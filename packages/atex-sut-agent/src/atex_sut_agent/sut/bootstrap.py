@@ -2,12 +2,13 @@
 
 Its source goes to `python3 -c` of a machine that has nothing of ours yet, so this module stands alone: standard
 library only, no other module of ours, Python 3.6. (`launch.py`, on the host, makes the command.)
+
+It runs on every attach, before an interpreter that takes its place: hashlib, json and base64 (for its `re`) would
+double the time that this one needs, so what is rarely used is imported where it is used.
 """
 
-import base64
+import binascii
 import errno
-import hashlib
-import json
 import os
 import stat
 import sys
@@ -103,6 +104,8 @@ def receive_archive(path: str, size: int, digest: str) -> None:
         chunks.append(chunk)
         missing -= len(chunk)
     data = b"".join(chunks)
+    import hashlib  # noqa: PLC0415  # see above
+
     if hashlib.sha256(data).hexdigest() != digest:
         raise OSError("the agent's archive arrived damaged")
     partial = "{}.{}".format(path, os.getpid())
@@ -131,21 +134,23 @@ def boot(session: str, digest: str, size: str, given: str, settings: str) -> Non
         path = os.path.join(_agents(root), digest + ".pyz")
         # A power cut may have left an empty file; all else was written before it got its name.
         need = not os.path.exists(path) or os.path.getsize(path) != int(size)
-        _answer({"need": need})
+        _answer(b'{"need": true}' if need else b'{"need": false}')
         asked = True
         if need:
             receive_archive(path, int(size), digest)
         agent = [sys.executable, "-IS", path, "attach", session]
         os.execv(
             sys.executable,
-            [*agent, base64.b64decode(settings).decode(), "--work", root],
+            [*agent, binascii.a2b_base64(settings).decode(), "--work", root],
         )
     except OSError as error:
         if not asked:
-            _answer({"error": explain(error)})
+            import json  # noqa: PLC0415  # see above
+
+            _answer(json.dumps({"error": explain(error)}).encode())
         sys.stderr.write("atex agent: {}\n".format(explain(error)))
         sys.exit(1)
 
 
-def _answer(message: "dict[str, object]") -> None:
-    os.write(1, BOOT_MAGIC + json.dumps(message).encode() + b"\n")
+def _answer(message: bytes) -> None:
+    os.write(1, BOOT_MAGIC + message + b"\n")

@@ -12,7 +12,6 @@ import time
 
 from . import handover, last_words, leftovers
 from .bootstrap import make_private
-from .daemon import run_daemon
 from .fork import fork_away, point_at_null
 from .framing import MAGIC, pack
 from .settings import Settings
@@ -110,6 +109,8 @@ def _start_daemon(
 ) -> None:
     sessions = os.path.dirname(folder)
     make_private(sessions)
+    from .daemon import run_daemon  # noqa: PLC0415  # most of the agent: only its first bridge needs it
+
     slot = _take_slot(session, settings)
     try:
         _check_what_was_left(sessions, folder, slot, settings.take_over)

@@ -13,11 +13,16 @@ def new_pipe() -> "tuple[int, int]":
     """Return (read end, write end) of a pipe that is large and does not block its reader. Raises OSError."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
-    try:
-        fcntl.fcntl(writer, _F_SETPIPE_SZ, _SIZE)
-    except OSError:
-        pass  # beyond the user's quota of pipe memory: slower, not wrong
+    enlarge(writer)
     return reader, writer
+
+
+def enlarge(fd: int) -> None:
+    """Let a pipe hold more than its 64 KiB, so that who reads and who writes wake each other less often."""
+    try:
+        fcntl.fcntl(fd, _F_SETPIPE_SZ, _SIZE)
+    except OSError:
+        pass  # beyond the user's quota of pipe memory, or no pipe: slower, not wrong
 
 
 def bytes_waiting(fd: int) -> int:
