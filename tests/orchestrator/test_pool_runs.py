@@ -120,8 +120,22 @@ def test_an_agent_that_is_killed_costs_only_its_test(tmp_path: Path) -> None:
     orchestrator.add_platform("p", suite_of(tmp_path, "kill -9 $PPID; sleep 60", "true"))
     orchestrator.add_provisioner(LocalProvisioner, platform="p")
     summary = orchestrator.run()
-    assert [record.test for record in summary.infra] == ["/t1"]
+    assert [(record.test, record.attempt) for record in summary.infra] == [("/t1", 2)]
+    assert summary.counts == {"infra": 1, "pass": 1}
     assert summary.missing == ()
+
+
+def test_a_test_under_which_the_agent_was_killed_gets_another_attempt(tmp_path: Path) -> None:
+    once = f"[ -e {tmp_path}/mark ] || {{ touch {tmp_path}/mark; kill -9 $PPID; sleep 60; }}"
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.add_platform("p", suite_of(tmp_path, once))
+    orchestrator.add_provisioner(LocalProvisioner, platform="p")
+    assert orchestrator.run().counts == {"pass": 1}
+    finals = [record for record in read_records(tmp_path / "run") if record.get("final")]
+    assert [(record["attempt"], record["status"]) for record in finals] == [
+        (1, "infra"),
+        (2, "pass"),
+    ]
 
 
 def test_abort_cancels_what_runs(tmp_path: Path) -> None:

@@ -27,16 +27,19 @@ def ready(worker: int, platform: str = "p") -> MachineReady:
     return MachineReady(worker=worker, platform=platform, machine=f"m{worker}", session="0" * 32)
 
 
-def finished(worker: int, serial: int, platform: str = "p") -> TestFinished:
+def finished(
+    worker: int, serial: int, platform: str = "p", *, attempt: int = 1, agent_died: bool = False
+) -> TestFinished:
     return TestFinished(
         worker=worker,
         platform=platform,
         machine=f"m{worker}",
         test=f"/t{serial}",
         serial=serial,
-        attempt=1,
-        status="pass",
+        attempt=attempt,
+        status="infra" if agent_died else "pass",
         seconds=0.1,
+        agent_died=agent_died,
     )
 
 
@@ -157,6 +160,18 @@ def test_stop_gives_up_what_waits_and_starts_nothing_more() -> None:
     assert scheduler.handle(failed(2, "aborted")) == []
     assert scheduler.handle(ready(3)) == [Release(3)]
     assert scheduler.stop("again") == []
+
+
+def test_a_test_that_kills_the_agent_is_run_once_more_on_the_same_machine() -> None:
+    scheduler = one_platform(2, 1)
+    scheduler.start()
+    scheduler.handle(ready(1))
+    [again] = scheduler.handle(finished(1, 1, agent_died=True))
+    assert isinstance(again, Run)
+    assert (again.worker, again.test.serial, again.attempt) == (1, 1, 2)
+    assert runs(scheduler.handle(finished(1, 1, attempt=2, agent_died=True))) == [(1, 2)]
+    scheduler.stop("interrupted")
+    assert scheduler.handle(finished(1, 2, agent_died=True)) == [Release(1)]
 
 
 @dataclass

@@ -37,6 +37,9 @@ class RunOutcome(msgspec.Struct, frozen=True):
     """Whether nothing can run on the machine any more, finish phases neither."""
     machine_usable: bool
     """Whether the machine takes another test: it is not lost, and no test took it out of use (`abort`)."""
+    agent_died: bool
+    """Whether the agent was killed under it, on a machine that lives: worth one more attempt, whatever else is set
+    (spec/AGENT.md, "A run")."""
     record: dict[str, Any]
     """The final record, as it is in the sink."""
 
@@ -118,9 +121,11 @@ class Attempts:
             seconds = time.monotonic() - clock if ending.seconds is None else ending.seconds
             record = recorder.close(ending, seconds=seconds)
             self._session.recorded()
-        return self._outcome(record, begun.started, seconds)
+        return self._outcome(record, begun.started, seconds, agent_died=ending.agent_died)
 
-    def _outcome(self, record: dict[str, Any], started: str, seconds: float) -> RunOutcome:
+    def _outcome(
+        self, record: dict[str, Any], started: str, seconds: float, *, agent_died: bool = False
+    ) -> RunOutcome:
         return RunOutcome(
             status=record["status"],
             note=record.get("note"),
@@ -129,6 +134,7 @@ class Attempts:
             seconds=seconds,
             machine_lost=self._session.lost is not None,
             machine_usable=self._session.out_of_use is None,
+            agent_died=agent_died,
             record=record,
         )
 

@@ -28,6 +28,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds, as it stood at the end."""
     error: str | None = None
     """The first thing that the test did wrong at a door of the control file."""
+    agent_died: bool = False
+    """The machine is still there: its agent was killed, by the test itself perhaps."""
     note: str | None = None
     """Why, where `ended_by` is "cancel", "infra" or "abort"; else what the host has to say about an end."""
 
@@ -66,6 +68,11 @@ def told_ending(message: Exited | Failed, cancel_note: str | None) -> Ending:
         error=message.error and message.error[:_LONGEST_REASON],
         note=note,
     )
+
+
+def agent_died(note: str) -> Ending:
+    """Return the ending of a run whose agent died on a machine that lives, as `note` says (`death_note`)."""
+    return Ending(ended_by="infra", agent_died=note != GONE_DOWN, note=note)
 
 
 def death_note(before: Hello | None, after: Hello, *, away: float = inf) -> str:

@@ -32,7 +32,7 @@ from atex_sut_agent.protocol import (
 )
 
 from atex_executor.attachment import Attachment
-from atex_executor.ending import GONE_DOWN, Ending, death_note, infra, told_ending
+from atex_executor.ending import GONE_DOWN, Ending, agent_died, death_note, infra, told_ending
 from atex_executor.errors import MachineLost, ProtocolBroken, SinkError
 from atex_executor.restart import Agent, Announced, Over
 from atex_executor.running import Run
@@ -119,7 +119,7 @@ class Reception:
         note = GONE_DOWN if state.going_down else death_note(state.hello or hello, hello, away=away)
         _log.warning("%s: %s", state.machine, note)
         if run is not None and run.sent and run.ending is None:
-            run.ending = infra(note)
+            run.ending = agent_died(note)
 
     def over(self, reason: str) -> None:
         """See Listener."""

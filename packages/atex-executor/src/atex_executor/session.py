@@ -25,7 +25,7 @@ from atex_provision import CannotConnect, Connection
 from atex_sut_agent.protocol import Cancel, Clock, HangUp, Hello
 
 from atex_executor.attachment import Launch
-from atex_executor.ending import Ending, death_note, infra
+from atex_executor.ending import Ending, agent_died, death_note, infra
 from atex_executor.errors import AgentUnavailable, SessionGone, SinkError
 from atex_executor.link import Link
 from atex_executor.reception import Reception
@@ -201,7 +201,7 @@ class Session:
             state.announce(run, begun.announced, Agent(begun.incarnation))
             run.come_back(hello, now, runs=goes_on)
         elif not goes_on and hello.incarnation != begun.incarnation:
-            run.ending = infra(death_note(None, hello))
+            run.ending = agent_died(death_note(None, hello))
         elif not goes_on and begun.restarts:
             run.ending = infra("atex was killed while it started the test again")
         return not goes_on and run.ending is None and run.restart is None

@@ -94,6 +94,7 @@ class TestFinished(OfWorker, frozen=True, kw_only=True, tag="finished"):
     status: str
     seconds: float
     note: str | None = None
+    agent_died: bool = False  # under it, on a machine that lives
 
 
 class MachineFailed(OfWorker, frozen=True, kw_only=True, tag="failed"):

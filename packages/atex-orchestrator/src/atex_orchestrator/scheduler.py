@@ -5,8 +5,8 @@ the decisions out, in their order, and says by events what came of them.
 
 The rules: tests of a platform start in the plan's order; a free machine takes the next one; nobody waits for the last
 machine to come; no more machines are asked for than there are tests waiting; a machine that nothing is left for is
-let go at once; one that failed is not used again; a platform without machines gives its waiting tests up. Every
-test is decided upon exactly once: it is run, or given up.
+let go at once; one that failed is not used again; a platform without machines gives its waiting tests up; a test under
+which the agent was killed is run once more, where it was. Every test is decided upon: it is run, or given up.
 """
 
 from collections import deque
@@ -77,6 +77,7 @@ class _Worker:
     def __init__(self, platform: "_Platform") -> None:
         self.platform = platform
         self.state = _State.COMING
+        self.test: Test | None = None  # that it runs, or ran last
 
 
 class _Platform:
@@ -101,6 +102,7 @@ class Scheduler:
         }
         self._workers: dict[int, _Worker] = {}
         self._hired = 0
+        self._stopped = False
         for index, pool in enumerate(pools):
             self._platforms[pool.platform].unused.extend([index] * pool.size)
 
@@ -120,6 +122,8 @@ class Scheduler:
     def handle(self, event: Event) -> list[Decision]:
         """Return what follows from `event`; nothing from one that changes nothing, or of a worker long gone."""
         match event:
+            case TestFinished(worker=number, agent_died=True, attempt=1):
+                return self._run_again(number) or self._freed(number)
             case MachineReady(worker=number) | TestFinished(worker=number):
                 return self._freed(number)
             case MachineFailed(worker=number, reason=reason):
@@ -132,6 +136,7 @@ class Scheduler:
 
     def stop(self, reason: str) -> list[Decision]:
         """Give up every waiting test; from here on nothing is started or asked for."""
+        self._stopped = True
         decisions: list[Decision] = []
         for platform in self._platforms.values():
             platform.unused.clear()
@@ -148,10 +153,18 @@ class Scheduler:
         if not platform.waiting:
             return [self._let_go(number)]
         worker.state = _State.BUSY
-        decisions: list[Decision] = [Run(number, platform.waiting.popleft())]
+        worker.test = platform.waiting.popleft()
+        decisions: list[Decision] = [Run(number, worker.test)]
         if not platform.waiting:
             decisions += [self._let_go(coming) for coming in sorted(platform.coming)]
         return decisions
+
+    def _run_again(self, number: int) -> list[Decision]:
+        """Once, whatever is set: spec/AGENT.md, "A run"."""
+        worker = self._workers.get(number)
+        if self._stopped or worker is None or worker.state is not _State.BUSY or not worker.test:
+            return []
+        return [Run(number, worker.test, attempt=2)]
 
     def _left(self, number: int, reason: str) -> list[Decision]:
         worker = self._workers.get(number)

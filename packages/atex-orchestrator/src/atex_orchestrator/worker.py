@@ -235,6 +235,7 @@ class Worker:
                 status=outcome.status,
                 seconds=round(outcome.seconds, 3),
                 note=outcome.note,
+                agent_died=outcome.agent_died,
             )
         )
 
