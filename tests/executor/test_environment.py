@@ -78,3 +78,8 @@ def test_metadata_is_a_line_for_each_key() -> None:
         'name: "/t"',
     ]
     assert all(json.loads(line.partition(": ")[2]) for line in lines if not line.startswith('"'))
+
+
+def test_metadata_of_a_test_whose_name_is_not_utf_8() -> None:
+    text = metadata_text(Test(name="/x\udcff", test="true"))
+    assert 'name: "/x\\udcff"\n' in text

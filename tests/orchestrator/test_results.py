@@ -7,6 +7,7 @@ import pytest
 from atex_orchestrator import FolderInUse
 from atex_orchestrator.events import Event, MachineReady, RunEnded, RunStarted
 from atex_orchestrator.results import (
+    PlatformInfo,
     RunFolder,
     RunInfo,
     read_events,
@@ -32,6 +33,17 @@ def test_run_json_is_there_from_the_start_and_rewritten_whole(tmp_path: Path) ->
     assert read_run(path).ended == "2026-11-20T16:00:00.000Z"
     assert json.loads((path / "run.json").read_text())["secrets"] == ["TOKEN"]
     assert {file.name for file in path.iterdir()} == {"run.json", "events.jsonl", "log.txt"}
+
+
+def test_names_that_are_not_utf_8_can_be_read(tmp_path: Path) -> None:
+    platform = PlatformInfo(name="p", tree="/tree\udcff", tests={1: "/t\udcfe"})
+    with RunFolder(tmp_path, RunInfo(started="", platforms=[platform])) as folder:
+        folder.append(MachineReady(worker=1, platform="p", machine="m\udcfd", session=""))
+    (read,) = read_run(tmp_path).platforms
+    assert (read.tree, read.tests) == (r"/tree\xff", {1: r"/t\xfe"})
+    (event,) = read_events(tmp_path)
+    assert isinstance(event, MachineReady)
+    assert event.machine == r"m\xfd"
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:

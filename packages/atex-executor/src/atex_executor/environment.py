@@ -6,6 +6,7 @@ those that ATEX sets. The agent adds PATH, HOME and the like below all of these,
 them (`atex_sut_agent/sut/surroundings.py`). docs/variables.md has them all in one table.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -78,4 +79,7 @@ def _key(key: str) -> str:
 
 
 def _json(value: Any) -> str:
-    return msgspec.json.encode(value, enc_hook=str).decode()
+    try:
+        return msgspec.json.encode(value, enc_hook=str).decode()
+    except UnicodeEncodeError:  # a name that is not UTF-8
+        return json.dumps(value, default=str)

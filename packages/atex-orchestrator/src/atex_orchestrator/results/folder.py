@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
+from atex_executor.records import readable
 
 from atex_orchestrator.errors import FolderInUse, FolderUnreadable
 from atex_orchestrator.events import Event
@@ -72,7 +73,6 @@ class RunFolder:
             if any(path.iterdir()):
                 raise FolderInUse(f"{path} is not empty: a run needs a folder of its own")
             (path / RUN).touch(exist_ok=False)  # of two that start here at once, one fails
-            self._encoder = msgspec.json.Encoder()
             self.write_info()
             self._events = (path / EVENTS).open("ab", buffering=0)
             self._log = LogFile(path / LOG)
@@ -81,7 +81,7 @@ class RunFolder:
 
     def write_info(self) -> None:
         """Write `run.json` whole, so that a reader finds the old one or the new one. Raises OSError."""
-        text = msgspec.json.format(self._encoder.encode(self.info), indent=2)
+        text = msgspec.json.format(_encoded(self.info), indent=2)
         beside = self.path / f".{RUN}"
         with beside.open("wb") as file:
             file.write(text + b"\n")
@@ -91,7 +91,7 @@ class RunFolder:
 
     def append(self, event: Event) -> None:
         """Append a line to `events.jsonl`. Raises OSError."""
-        self._events.write(self._encoder.encode(event) + b"\n")
+        self._events.write(_encoded(event) + b"\n")
 
     def close(self) -> None:
         """Close the files; any number of times."""
@@ -116,3 +116,21 @@ def read_run(folder: Path) -> RunInfo:
         return msgspec.json.decode((folder / RUN).read_bytes(), type=RunInfo)
     except (OSError, msgspec.MsgspecError) as error:
         raise FolderUnreadable(f"{folder} is not a run folder: {RUN}: {error}") from error
+
+
+def _encoded(value: msgspec.Struct) -> bytes:
+    """Return JSON; names that are no UTF-8 are in it as records have them."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_readable(msgspec.to_builtins(value, str_keys=True)))
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, str):
+        return readable(value)
+    if isinstance(value, dict):
+        return {_readable(key): _readable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_readable(inner) for inner in value]
+    return value
