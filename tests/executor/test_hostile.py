@@ -17,6 +17,7 @@ from atex_executor import (
     SinkFull,
     Times,
 )
+from atex_fmf import Test
 from atex_provision import Channel, LocalConnection
 
 from tests.executor import impostor
@@ -329,6 +330,101 @@ def test_an_agent_that_never_confirms_a_cancel(tree: Path, run: Run) -> None:
     assert outcome.note is not None
     assert outcome.note.startswith("enough; the agent did not confirm that a cancelled run ended")
     assert executor.left is None
+
+
+SIGNS_OF_LIFE = """
+import time
+try:
+    while True:
+        say('alive', left={left})
+        time.sleep(0.05)
+except BrokenPipeError:
+    pass
+"""
+
+
+def test_an_agent_that_never_ends_a_run(outcome_of: OutcomeOf) -> None:
+    outcome = outcome_of(RUN + SIGNS_OF_LIFE.format(left=-1.0), overdue=1.5, farewell=0.3)
+    assert (outcome.status, outcome.machine_lost) == ("infra", True)
+    note = outcome.note or ""
+    assert note.startswith("the agent does not end a run whose time and grace have passed; ")
+    assert outcome.seconds < 15
+
+
+def test_a_run_that_has_time_left_is_waited_for(tree: Path, run: Run) -> None:
+    """The test asked its agent for more time than its metadata said."""
+    script = f"{RUN}import time\nend = time.monotonic() + 1.0\n"
+    script += "while time.monotonic() < end:\n    say('alive', left=60.0); time.sleep(0.05)\n"
+    script += "exited(1, run)\nserve()"
+    test = Test(name="/test", test="true", duration=0.1)
+    with (
+        Impostor(script) as connection,
+        Executor(connection, suite_of(tree, test), grace=0.1, times=Times(overdue=0.5)) as executor,
+    ):
+        assert executor.run(test, run.sink).status == "pass"
+
+
+def test_who_has_something_to_say_beyond_its_time_is_heard(tree: Path, run: Run) -> None:
+    script = f"{RUN}import time\nfor n in range(1, 11):\n"
+    script += "    say('output', n, b'x', run=run, offset=n - 1); time.sleep(0.1)\n"
+    script += "exited(11, run)\nserve()"
+    test = Test(name="/test", test="true", duration=0.1)
+    with (
+        Impostor(script) as connection,
+        Executor(connection, suite_of(tree, test), grace=0.1, times=Times(overdue=0.5)) as executor,
+    ):
+        assert executor.run(test, run.sink).status == "pass"
+
+
+# Two machines, one of them hostile ----------------------------------------------------------------------
+
+FLOOD = """
+number = 0
+try:
+    while True:
+        number += 1
+        say('output', number, b'x' * 1000, run=run, offset=(number - 1) * 1000)
+except BrokenPipeError:
+    pass
+"""
+DRIBBLE = """
+import time
+frame = pack(1, {'kind': 'output', 'run': run, 'offset': 0}, b'x' * 1000)
+try:
+    for byte in frame:
+        raw(bytes([byte]))
+        time.sleep(0.1)
+except BrokenPipeError:
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        RUN + FLOOD,
+        RUN + DRIBBLE,
+        "boot(); hello()\nimport time; time.sleep(600)",  # it does not even take the order
+    ],
+    ids=["floods", "dribbles", "reads nothing"],
+)
+def test_nobody_else_is_delayed(script: str, tree: Path, run: Run, work: str) -> None:
+    large = Test(name="/hostile", test="true\n" * 200_000)  # more than a pipe takes
+    times = Times(silence=5.0, confirm=0.5, farewell=0.5, patience=0.0)
+    good = Test(name="/good", test="true")
+    with (
+        Impostor(script) as hostile,
+        LocalConnection() as connection,
+        Executor(connection, suite_of(tree, good), machine="good", work=work) as executor,
+        Executor(hostile, suite_of(tree, large), times=times) as impostor,
+    ):
+        running = Background(lambda: impostor.run(large, run.sink))
+        eventually(lambda: impostor._session._state.run is not None)
+        outcomes = [executor.run(good, run.sink, attempt=attempt) for attempt in range(1, 6)]
+        assert running.waiting
+        assert [outcome.status for outcome in outcomes] == ["pass"] * 5
+        impostor.cancel("enough", at_once=True)
+        assert running.result().status == "infra"
 
 
 # The beginning ---------------------------------------------------------------------------------------

@@ -172,6 +172,7 @@ class Reception:
             run = self._state.run
             if run is not None and alive.left is not None:
                 run.left(alive.left, time.monotonic())
+                self._state.changed.notify_all()
 
     def _apply(self, message: RunMessage, tail: bytes) -> bool:
         state = self._state

@@ -81,8 +81,9 @@ class Run:
         return max(self._due, self.heard + self._times.overdue)
 
     def left(self, seconds: float, now: float) -> None:
-        """So many are left of its time and grace."""
-        self._due = now + seconds + self._times.overdue
+        """So many are left of its time and grace. Where none are, saying so again gains nothing."""
+        due = now + seconds + self._times.overdue
+        self._due = due if seconds > 0 else min(due, self._due)
 
     def attached(self, hello: Hello, now: float) -> None:
         """An agent answers, after a loss."""
