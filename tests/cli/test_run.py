@@ -24,7 +24,7 @@ def test_all_pass(atex: Atex) -> None:
     assert re.fullmatch(r"pass  /a +\d+\.\d\d s  local", first)
     assert re.fullmatch(r"pass  /b +\d+\.\d\d s  local", second)
     assert rest == ["", "2 tests: 2 pass", f"Results: {atex.results}"]
-    names = {"run.json", "results.jsonl", "events.jsonl", "files", "log.txt"}
+    names = {"run.json", "results.jsonl", "partial.jsonl", "events.jsonl", "files", "log.txt"}
     assert {file.name for file in atex.results.iterdir()} == names
 
 

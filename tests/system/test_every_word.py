@@ -31,7 +31,7 @@ def folder(light_hosts: Callable[[int], list[LightHost]], tmp_path: Path, own_ho
     )
     assert done.returncode == 2, done.stderr
     assert sorted(done.stderr.splitlines()) == sorted(
-        f"atex: root@{host.address}:22 is lost: every word was said" for host in hosts
+        f"atex: root@{host.address}:22 takes no more tests: every word was said" for host in hosts
     )
     return tmp_path / "run"
 

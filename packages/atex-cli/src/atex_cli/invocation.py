@@ -3,7 +3,7 @@
 import logging
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PACKAGES = (
@@ -23,6 +23,8 @@ class Invocation:
     verbose: bool = False
     log: Path | None = None
     """The run's log.txt, once there is a run."""
+    signals: list[int] = field(default_factory=list)
+    """Those that stopped the run, the first one first."""
 
     def start_logging(self) -> None:
         """Show on stderr all that the packages log, where that was asked for, and nothing of it where not."""

@@ -63,4 +63,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         where = invocation.keep_traceback(error)
         complain(f"atex: this is a bug in atex: {type(error).__name__}: {error} ({where})")
         invocation.show_traceback(error)
-        return exit_codes.BUG
+        return (
+            exit_codes.SIGNALLED + invocation.signals[0] if invocation.signals else exit_codes.BUG
+        )

@@ -29,8 +29,10 @@ class Progress:
                 count = "1 test" if len(serials) == 1 else f"{len(serials)} tests"
                 self._terminal.say(f"{status} {count} of {event.platform} not started")
             case events.MachineFailed(reason=reason):
-                lost = f"{event.machine} is lost: " if event.during == "test" else ""
-                self._terminal.complain(f"atex: {lost}{self._terminal.quote(reason, REASON)}")
+                gone = f"{event.machine} takes no more tests: " if event.during == "test" else ""
+                self._terminal.complain(f"atex: {gone}{self._terminal.quote(reason, REASON)}")
+            case events.MachineOccupied(reason=reason):
+                self._terminal.complain(f"atex: {self._terminal.quote(reason, REASON)}")
             case events.RunStopping(reason=reason, at_once=False):
                 self._terminal.complain(
                     f"atex: {reason}; tests are cancelled, plans finished (60 s at most),"

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -52,6 +52,7 @@ class Executor:
         session: str | None = None,
         on_mark: OnMark = ignore_mark,
         on_addtest: OnAddTest = ignore_addtest,
+        on_busy: Callable[[str], None] | None = None,
         times: Times = Times(),
         slot: str = "0",
         take_over: bool = False,
@@ -65,7 +66,8 @@ class Executor:
         that runs; secrets are written down nowhere. `grace`: seconds between SIGINT and SIGKILL for a test whose time
         is up. `session`: goes on with a session that another process left, instead of a new one. `on_mark` takes the
         name and the value of a mark that a test or a phase leaves on the machine, `on_addtest` a further run of a test
-        that is asked for; a thread of the executor's calls them, and they must not raise. `times`: how long to wait
+        that is asked for; a thread of the executor's calls them, and they must not raise. `on_busy` takes in words who
+        has the machine, while `start()` waits for it. `times`: how long to wait
         for what. `slot`: of a machine that takes several tests at a time, the one to use; `take_over`: who has it is
         ended as on timeout, and not waited for. `become`: the agent and the tests run as root, by `sudo -n`. `python`,
         `work`: the interpreter and the work folder there, instead of those that the agent finds.
@@ -80,7 +82,7 @@ class Executor:
         self._become = become
         settings = agent_settings(times, slot=slot, take_over=take_over)
         launch = Launch(python=python, work=work, become=become, settings=settings)
-        self._session = Session(connection, launch, times, session=session)
+        self._session = Session(connection, launch, times, session=session, on_busy=on_busy)
         self._adopted = session is not None
         self._phases = Phases(
             self._session,

@@ -15,6 +15,7 @@ listener, reconnects, and owns every attribute that `_lock` does not guard: `_at
 import logging
 import threading
 import time
+from collections.abc import Callable
 from math import inf
 from typing import NoReturn, Protocol
 
@@ -83,6 +84,7 @@ class Link:
         listener: Listener,
         launch: Launch,
         times: Times,
+        on_busy: Callable[[str], None] | None,
     ) -> None:
         self.heard = time.monotonic()
         """When the machine was heard last. Any thread may read it."""
@@ -93,6 +95,7 @@ class Link:
         self._listener = listener
         self._launch = launch
         self._times = times
+        self._on_busy = on_busy
         self._patience = Patience(times.patience)
         self._lock = threading.Lock()
         self._reading = False
@@ -205,8 +208,10 @@ class Link:
                 if not busy.counting:
                     with self._lock:
                         self._waits_for_slot = True
-                    limit = human_duration(busy.seconds)
-                    _log.warning("%s; waiting for it up to %s", error, limit)
+                    words = f"{error}; waiting for it up to {human_duration(busy.seconds)}"
+                    _log.warning("%s", words)
+                    if self._on_busy is not None:
+                        self._on_busy(words)
                 busy.lost(begun)
                 delay = busy.next_try(time.monotonic(), begun + busy.seconds)
                 if delay is None:

@@ -45,11 +45,18 @@ Step = Callable[[], None]
 class Session:
     """One lease of one machine. `start()` first, `close()` last.
 
-    `session` names one that another process left; without it a new one begins.
+    `session` names one that another process left; without it a new one begins. `on_busy` takes in words who has the
+    machine, while `start()` waits for it.
     """
 
     def __init__(
-        self, connection: Connection, launch: Launch, times: Times, *, session: str | None = None
+        self,
+        connection: Connection,
+        launch: Launch,
+        times: Times,
+        *,
+        session: str | None = None,
+        on_busy: Callable[[str], None] | None = None,
     ) -> None:
         self.id = session or os.urandom(16).hex()
         """By this name the agent can be attached to."""
@@ -57,7 +64,7 @@ class Session:
         self._times = times
         self._state = State(connection.name, times)
         self._reception = Reception(self._state, connection, become=launch.become)
-        self._link = Link(connection, self.id, self._reception, launch, times)
+        self._link = Link(connection, self.id, self._reception, launch, times, on_busy)
         self._state.link = self._link
         self._changed = self._state.changed
         self._cancelled: str | None = None  # why no run is started now; guarded by `_changed`, too

@@ -68,6 +68,13 @@ class MachineReserved(OfWorker, frozen=True, kw_only=True, tag="reserved"):
     machine: str
 
 
+class MachineOccupied(OfWorker, frozen=True, kw_only=True, tag="occupied"):
+    """Somebody else uses the machine; it is waited for."""
+
+    machine: str
+    reason: str  # who, since when, and for what
+
+
 class MachineReady(OfWorker, frozen=True, kw_only=True, tag="ready"):
     """Prepared: it waits for its first test."""
 
@@ -119,6 +126,7 @@ Event = (
     | TestsGivenUp
     | MachineRequested
     | MachineReserved
+    | MachineOccupied
     | MachineReady
     | TestStarted
     | TestFinished

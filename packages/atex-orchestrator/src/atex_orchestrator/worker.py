@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from queue import SimpleQueue
 
 import msgspec
@@ -23,6 +24,7 @@ from atex_orchestrator.events import (
     During,
     Event,
     MachineFailed,
+    MachineOccupied,
     MachineReady,
     MachineReleased,
     MachineReserved,
@@ -92,7 +94,7 @@ class Worker:
         self._during: During = "reserve"
         self._reachable = True
         self._usable = True  # for tests
-        self._lock = threading.Lock()  # guards the next four
+        self._lock = threading.Lock()  # guards the next five, and the beginning of finish
         self._provisioner: Provisioner | None = None
         self._executor: Executor | None = None
         self._stopped = False
@@ -116,18 +118,18 @@ class Worker:
 
     def stop(self, reason: str, *, at_once: bool = False) -> None:
         """Cancel the test and take no other; then finish and give the machine back, or, at once, only the latter."""
-        with self._lock:
-            self._stopped = True
-            self._stopped_at_once = self._stopped_at_once or at_once
-        self._orders.put(None)
         interrupter = threading.Thread(
             target=self._interrupt,
             args=(reason, at_once),
             name=f"worker-{self.number}-stop",
             daemon=True,
         )
-        self._interrupters.append(interrupter)
-        interrupter.start()
+        with self._lock:
+            self._stopped = True
+            self._stopped_at_once = self._stopped_at_once or at_once
+            self._interrupters.append(interrupter)
+            interrupter.start()
+        self._orders.put(None)
 
     def abandon(self) -> None:
         """Free the machine's lease without waiting for the worker, which hangs. For any thread."""
@@ -216,7 +218,15 @@ class Worker:
             take_over=self._settings.take_over,
             become=self._settings.become,
             on_mark=machine.marks.__setitem__,
+            on_busy=partial(self._wait, name),
             python=machine.python,
+        )
+
+    def _wait(self, machine: str, reason: str) -> None:
+        self._emit(
+            MachineOccupied(
+                worker=self.number, platform=self.platform, machine=machine, reason=reason
+            )
         )
 
     def _run_test(self, executor: Executor, machine: str, order: _Order) -> None:
@@ -243,9 +253,12 @@ class Worker:
         """Run the plan's finish where its prepare was begun and somebody can still be told to."""
         with self._lock:
             executor, stopped, at_once = self._executor, self._stopped, self._stopped_at_once
-        if executor is None or not self._reachable or at_once or self._during in BEFORE_PREPARE:
-            return
-        self._during = "finish"
+            if executor is None or not self._reachable or at_once or self._during in BEFORE_PREPARE:
+                return
+            self._during = "finish"
+            interrupters = list(self._interrupters)
+        for interrupter in interrupters:
+            interrupter.join()  # what it cancels is over, and not what comes now
         executor.finish(self._sink, limit=STOPPED_FINISH_LIMIT if stopped else FINISH_LIMIT)
 
     def _leave(self) -> str | None:
@@ -296,8 +309,8 @@ class Worker:
     def _interrupt(self, reason: str, at_once: bool) -> None:
         """End what the worker waits for, in a thread of its own: a machine may not answer."""
         with self._lock:
-            provisioner, executor = self._provisioner, self._executor
-        if executor is not None and (at_once or self._during != "finish"):
+            provisioner, executor, during = self._provisioner, self._executor, self._during
+        if executor is not None and (at_once or during != "finish"):
             executor.cancel(reason, at_once=at_once)
         elif provisioner is not None and executor is None:
             provisioner.abort()

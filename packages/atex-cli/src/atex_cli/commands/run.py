@@ -124,7 +124,7 @@ def command(
         orchestrator.add_platform(platform.name, suite, context=platform.context)
     for pool in pools:
         _add_machines(orchestrator, pool)
-    return _run(orchestrator, terminal)
+    return _run(orchestrator, terminal, invocation)
 
 
 def _read_pools(on: tuple[str, ...], identity: str | None) -> list[PoolName]:
@@ -177,9 +177,10 @@ def _add_machines(orchestrator: Orchestrator, pool: PoolName) -> None:
         )
 
 
-def _run(orchestrator: Orchestrator, terminal: Terminal) -> int:
+def _run(orchestrator: Orchestrator, terminal: Terminal, invocation: Invocation) -> int:
     try:
         with stopped_by_signals(orchestrator) as signals:
+            invocation.signals = signals
             summary = orchestrator.run()
             print_summary(summary, terminal)
     except OrchestratorError as error:
