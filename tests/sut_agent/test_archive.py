@@ -77,7 +77,7 @@ def test_the_session_is_hexadecimal(agent_python: str, tmp_path: Path) -> None:
     target.write_bytes(agent_archive().data)
     for session in ("x" * 32, "a" * 31, "a" * 33, "../" + "a" * 29, "a" * 32 + "\n"):
         run = subprocess.run(
-            [agent_python, "-IS", target, "attach", session, "{}", "--work", tmp_path / "w"],
+            [agent_python, "-IS", target, "attach", session, "{}", tmp_path / "w"],
             stderr=subprocess.PIPE,
             check=False,
         )

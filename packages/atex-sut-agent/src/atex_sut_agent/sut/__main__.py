@@ -1,6 +1,13 @@
-"""The agent's command line, inside its archive: `python3 agent.pyz attach SESSION SETTINGS`, `... unpack FOLDER`."""
+"""The agent's command line, inside its archive: for `bootstrap.py` and `launch.py`, and for who looks what this is.
 
-import argparse
+    python3 agent.pyz attach SESSION SETTINGS [WORK FOLDER]
+    python3 agent.pyz unpack FOLDER
+
+The first hands stdin and stdout to the daemon of the session, which is started with these settings (`settings.py`)
+where there is none. The second unpacks a tar stream from stdin into a new folder. (Without argparse, whose import takes
+longer than all else that is done here.)
+"""
+
 import os
 import re
 import sys
@@ -14,40 +21,31 @@ _SESSION = re.compile(r"[0-9a-f]{32}\Z")
 
 def main() -> int:
     """Run the command in sys.argv; return the exit code."""
-    parser = argparse.ArgumentParser(prog="agent.pyz", description=__doc__)
-    commands = parser.add_subparsers(dest="command")
-    attaching = commands.add_parser("attach", help="hand stdin and stdout to the session's daemon")
-    attaching.add_argument("session", help="32 hexadecimal digits, chosen by the host")
-    attaching.add_argument(
-        "settings", help="an object of JSON (settings.py), for a daemon that it starts"
-    )
-    attaching.add_argument("--work", help="work folder; else the first that is possible")
-    unpacking = commands.add_parser(
-        "unpack", help="unpack a tar stream from stdin into a new folder"
-    )
-    unpacking.add_argument("folder")
-    arguments = parser.parse_args()
-    if not arguments.command:
-        parser.error("attach or unpack?")
+    command, arguments = "".join(sys.argv[1:2]), sys.argv[2:]
     os.umask(0o077)
     try:
-        if arguments.command == "unpack":
+        if command == "attach" and len(arguments) in (2, 3):
+            _attach(*arguments)
+        elif command == "unpack" and len(arguments) == 1:
             from .unpack import unpack  # noqa: PLC0415  # a megabyte that the daemon does without
 
-            unpack(arguments.folder)
+            unpack(*arguments)
             sys.stdout.write("ok\n")
         else:
-            if not _SESSION.match(arguments.session):
-                raise ValueError("a session is named by 32 hexadecimal digits")
-            root = choose_root(arguments.work)
-            folder = os.path.join(root, "sessions", arguments.session)
-            settings = Settings(arguments.settings)
-            attach(arguments.session, folder, os.path.abspath(sys.argv[0]), settings)
+            sys.stderr.write("{}\nattach or unpack?\n".format(__doc__))
+            return 2
     except ValueError as error:
         return _complain(str(error))
     except OSError as error:
         return _complain(explain(error))
     return 0
+
+
+def _attach(session: str, settings: str, work: str = "") -> None:
+    if not _SESSION.match(session):
+        raise ValueError("a session is named by 32 hexadecimal digits")
+    folder = os.path.join(choose_root(work), "sessions", session)
+    attach(session, folder, os.path.abspath(sys.argv[0]), Settings(settings))
 
 
 def _complain(why: str) -> int:

@@ -141,7 +141,7 @@ def boot(session: str, digest: str, size: str, given: str, settings: str) -> Non
         agent = [sys.executable, "-IS", path, "attach", session]
         os.execv(
             sys.executable,
-            [*agent, binascii.a2b_base64(settings).decode(), "--work", root],
+            [*agent, binascii.a2b_base64(settings).decode(), root],
         )
     except OSError as error:
         if not asked:
