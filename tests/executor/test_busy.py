@@ -50,7 +50,7 @@ def test_it_is_told_who_has_the_machine(
 def test_its_waiting_can_be_cancelled(owner: Owner, tree: Path, work: str) -> None:
     executor = newcomer(tree, work)
     starting = Background(executor.start)
-    eventually(lambda: executor._session._link._waits_for_slot)
+    eventually(lambda: executor._session._approach._waits)
     executor.cancel("enough")
     with pytest.raises(ExecutorError, match="enough"):
         starting.result()

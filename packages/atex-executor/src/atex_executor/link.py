@@ -7,20 +7,17 @@ patience, or until the moment at which the machine is expected back.
 
 Threads: the reader, a daemon thread from `read()` until the listener is told that it is over. It receives, calls the
 listener, reconnects, and owns every attribute that `_lock` does not guard: `_attachment`, `_applied`, `_settled`,
-`_acknowledged`, `_stopped`, `_reading`, `_waits_for_slot`. Any thread may call `queue()`, `flush()`, `settle()`,
-`hurry()` and `stop()`. Nothing is waited for under `_lock`; the listener may hold a lock of its own when it calls
-`queue()`.
+`_acknowledged`, `_stopped`, `_reading`. Any thread may call `queue()`, `flush()`, `settle()`, `hurry()` and `stop()`.
+Nothing is waited for under `_lock`; the listener may hold a lock of its own when it calls `queue()`.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable
 from math import inf
 from typing import NoReturn, Protocol
 
 from atex_provision import CannotConnect, Connection, ConnectionLost, ProvisionError
-from atex_sut_agent import agent_archive
 from atex_sut_agent.protocol import (
     Acknowledge,
     AgentMessage,
@@ -34,8 +31,9 @@ from atex_sut_agent.protocol import (
     encode_host_message,
 )
 
-from atex_executor.attachment import Attachment, Launch, attach
-from atex_executor.errors import AgentUnavailable, MachineBusy, MachineLost, ProtocolBroken
+from atex_executor.approach import Approach
+from atex_executor.attachment import Attachment
+from atex_executor.errors import AgentUnavailable, MachineLost, ProtocolBroken
 from atex_executor.patience import Patience
 from atex_executor.times import Times
 from atex_executor.verdict import human_duration
@@ -75,31 +73,22 @@ class Listener(Protocol):
 
 
 class Link:
-    """Keeps `session` attached. `start()` first, `read()` then, `stop()` last."""
+    """Keeps a session attached. `start()` first, `read()` then, `stop()` last."""
 
     def __init__(
-        self,
-        connection: Connection,
-        session: str,
-        listener: Listener,
-        launch: Launch,
-        times: Times,
-        on_busy: Callable[[str], None] | None,
+        self, connection: Connection, approach: Approach, listener: Listener, times: Times
     ) -> None:
         self.heard = time.monotonic()
         """When the machine was heard last. Any thread may read it."""
         self.expected_by: float | None = None
         """When an announced restart has to be over; the patience does not count meanwhile. Any thread may set it."""
         self._connection = connection
-        self._session = session
+        self._approach = approach
         self._listener = listener
-        self._launch = launch
         self._times = times
-        self._on_busy = on_busy
         self._patience = Patience(times.patience)
         self._lock = threading.Lock()
         self._reading = False
-        self._waits_for_slot = False
         self._attachment: Attachment | None = None
         self._settled = 0  # the last frame that may be acknowledged
         self._acknowledged = 0
@@ -121,7 +110,7 @@ class Link:
         Raises AgentUnavailable, MachineBusy among them, and CannotConnect, where there is no agent; ProtocolBroken and
         another ProvisionError where there may be one nevertheless.
         """
-        attachment = self._attach_when_free()
+        attachment = self._approach.attach_when_free()
         self._incarnation = attachment.hello.incarnation
         self._oldest_new = attachment.hello.frame
         self.use(attachment)
@@ -134,13 +123,6 @@ class Link:
                 return
             self._reading = True
         self._reader.start()
-
-    def give_up_start(self) -> bool:
-        """End a `start()` that waits for a busy machine; return whether there is one."""
-        with self._lock:
-            self._stopped = self._waits_for_slot
-        self._hurry.set()
-        return self._waits_for_slot
 
     def settle(self) -> None:
         """All that the listener took may be acknowledged."""
@@ -195,32 +177,6 @@ class Link:
             self._acknowledged = self._settled
             attachment.queue(encode_host_message(Acknowledge(frame=self._settled)))
 
-    def _attach_when_free(self) -> Attachment:
-        begun = time.monotonic()
-        busy = Patience(self._times.patience)
-        while True:
-            try:
-                attachment = self._attach()
-                with self._lock:
-                    self._stopped = False  # who gave up came too late, and has to end it
-                return attachment
-            except MachineBusy as error:
-                if not busy.counting:
-                    with self._lock:
-                        self._waits_for_slot = True
-                    words = f"{error}; waiting for it up to {human_duration(busy.seconds)}"
-                    _log.warning("%s", words)
-                    if self._on_busy is not None:
-                        self._on_busy(words)
-                busy.lost(begun)
-                delay = busy.next_try(time.monotonic(), begun + busy.seconds)
-                if delay is None:
-                    raise
-                self._hurry.wait(delay)
-                with self._lock:
-                    if self._stopped:
-                        raise AgentUnavailable(f"{error}; nobody waits for it any more") from error
-
     # What the reader does --------------------------------------------------------------------------------
 
     def _read(self) -> None:
@@ -258,16 +214,6 @@ class Link:
         if attachment is not None:
             attachment.close()
 
-    def _attach(self) -> Attachment:
-        self._connection.connect()
-        return attach(
-            self._connection,
-            agent_archive(),
-            self._session,
-            self._launch,
-            self._times.handshake,
-        )
-
     def _reattach(self, reason: str) -> Attachment:
         """Connect and attach again. Raises MachineLost when that is not worth another try."""
         self._patience.lost(time.monotonic())
@@ -291,7 +237,7 @@ class Link:
                 _log.info("%s: %s", self._connection.name, reason)
 
     def _try_again(self) -> Attachment:
-        attachment = self._attach()
+        attachment = self._approach.attach()
         reborn = self._incarnation not in ("", attachment.hello.incarnation)
         self._incarnation = attachment.hello.incarnation
         self._expected = None

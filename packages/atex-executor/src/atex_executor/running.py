@@ -51,7 +51,7 @@ class Run:
         self.restarts = restarts  # so far
         self.number = 0  # of its present start
         self.start: Order | None = None
-        self.grace = job.order(restarts).grace  # seconds that it has when its time is up
+        self.grace = 0.0  # seconds that it has when its time is up
         self.ending: Ending | None = None
         self.restart: Restart | None = None  # was announced, and nothing has come of it yet
         self.applying = False  # the reader is writing something down at this moment
@@ -102,7 +102,9 @@ class Run:
 
     def next_start(self, again: Again | None) -> Start:
         """Return the order that starts it, maybe again."""
-        return msgspec.structs.replace(self.job.order(self.restarts), again=again)
+        start = self.job.order(self.restarts)
+        self.grace = start.grace
+        return start if again is None else msgspec.structs.replace(start, again=again)
 
     def come_back(self, hello: Hello, now: float, *, runs: bool) -> None:
         """Another process saw the announcement; this one finds that agent. `runs`: what was started first is there."""

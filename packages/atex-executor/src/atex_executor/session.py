@@ -24,6 +24,7 @@ from math import inf
 from atex_provision import CannotConnect, Connection
 from atex_sut_agent.protocol import Cancel, Clock, HangUp, Hello
 
+from atex_executor.approach import Approach
 from atex_executor.attachment import Launch
 from atex_executor.ending import Ending, agent_died, death_note, infra
 from atex_executor.errors import AgentUnavailable, SessionGone, SinkError
@@ -64,7 +65,8 @@ class Session:
         self._times = times
         self._state = State(connection.name, times)
         self._reception = Reception(self._state, connection, become=launch.become)
-        self._link = Link(connection, self.id, self._reception, launch, times, on_busy)
+        self._approach = Approach(connection, self.id, launch, times, on_busy)
+        self._link = Link(connection, self._approach, self._reception, times)
         self._state.link = self._link
         self._changed = self._state.changed
         self._cancelled: str | None = None  # why no run is started now; guarded by `_changed`, too
@@ -92,7 +94,7 @@ class Session:
 
     def give_up_start(self) -> bool:
         """End a `start()` that waits for a busy machine; return whether there is one."""
-        return self._link.give_up_start()
+        return self._approach.give_up()
 
     @property
     def lost(self) -> str | None:
@@ -202,6 +204,7 @@ class Session:
         if hello.run is not None and hello.key == begun.key:
             goes_on = True
             run.number = hello.run
+            run.grace = run.job.order(run.restarts).grace
             state.foreign = None
             run.attached(hello, now)
         if begun.announced is not None:
