@@ -1,6 +1,7 @@
 """The real `atex`, as a process of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -66,6 +67,14 @@ class Atex:
         for process in self._started:
             with process:
                 process.kill()
+
+    def interrupt(self) -> None:
+        """Ctrl-C for what was started last."""
+        self._started[-1].send_signal(signal.SIGINT)
+
+    def wait(self) -> Ended:
+        """Wait for the end of what was started last."""
+        return end(self._started[-1])
 
     def __call__(self, *arguments: object) -> Ended:
         """Call `atex` and wait for its end."""

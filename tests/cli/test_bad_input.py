@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import Atex, Ended
+from tests.cli.command import Atex, Ended, end, wait_for
 from tests.machines import LightHost, Sshd
 from tests.machines.light_host import PATH
 
@@ -215,3 +215,35 @@ def test_one_bad_host_of_two(one_test: Atex, sshd: Sshd) -> None:
     assert f"{sshd.address}:1: connection refused" in ended.err
     machine = f"{sshd.user}@{sshd.address}:{sshd.port}"
     assert {record["machine"] for record in one_test.finals().values()} == {machine}
+
+
+@pytest.fixture
+def somebody(one_test: Atex) -> Iterator[Atex]:
+    """Somebody else, whose test runs on this machine."""
+    somebody = Atex(one_test.folder / "somebody", one_test.environment)
+    started = somebody.folder / "started"
+    somebody.write("a.fmf", f"test: touch {started}; sleep 60\n")
+    somebody.start_run("--on", "local")
+    wait_for(started.exists, "the test to start")
+    yield somebody
+    somebody.kill()
+
+
+def test_a_machine_that_somebody_uses(one_test: Atex, somebody: Atex) -> None:
+    """One is told at once whom one waits for."""
+    waiting = one_test.start_run("--on", "local")
+    assert waiting.stderr is not None
+    told = waiting.stderr.readline()
+    assert told.startswith("atex: local: the machine is in use by ")
+    assert "for '/a'" in told
+    assert "waiting for it up to 10m" in told
+    somebody.interrupt()
+    assert end(waiting).code == 0
+
+
+def test_a_machine_that_is_taken_over(one_test: Atex, somebody: Atex) -> None:
+    ended = one_test.run("--on", "local", "--take-over")
+    assert ended.code == 0, ended
+    assert somebody.wait().code == 75
+    (final,) = somebody.finals().values()
+    assert final["note"] == "the agent ended the session: its slot was taken over"

@@ -17,7 +17,7 @@ from atex_orchestrator.events import (
     TestStarted,
 )
 from atex_orchestrator.results import read_records
-from atex_provision import Host, HostPool, LocalProvisioner
+from atex_provision import Host, HostPool, LocalProvisioner, Machine
 
 from tests.machines import Sshd
 from tests.orchestrator.provisioners import Refusing, Watched
@@ -217,3 +217,37 @@ def test_when_the_only_machine_is_lost_the_rest_has_the_reason(tmp_path: Path, s
     assert notes["/t2"] == notes["/t3"]
     assert "no machine of platform p is left" in notes["/t2"]
     assert notes["/t1"] in notes["/t2"]
+
+
+def test_a_machine_that_a_test_takes_out_of_use(tmp_path: Path) -> None:
+    """It runs its finish phases and no further test; the other machine goes on. Marks are on the machine."""
+    machines: list[Machine] = []
+
+    class Kept(LocalProvisioner):
+        def reserve(self) -> Machine:
+            machines.append(super().reserve())
+            return machines[-1]
+
+    wait = f"until [ -e {tmp_path}/aborted ]; do sleep 0.01; done"
+    abort = "{ echo mark snapshot=s1; echo abort it burns; } >&$ATEX_TEST_CONTROL; sleep 60"
+    phase = Phase(name="clean", how="shell", script=("echo cleaned",))
+    events: list[Event] = []
+
+    def listen(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, MachineFailed):
+            (tmp_path / "aborted").touch()
+
+    orchestrator = Orchestrator(tmp_path / "run", on_event=listen)
+    suite = suite_of(tmp_path, abort, wait, "true", "true", plan=Plan(finish=(phase,)))
+    orchestrator.add_platform("p", suite)
+    orchestrator.add_provisioner(Kept, platform="p", max_workers=2)
+    summary = orchestrator.run()
+    assert summary.counts == {"error": 1, "pass": 3}
+    [failed] = [event for event in events if isinstance(event, MachineFailed)]
+    assert (failed.during, failed.reason) == ("test", "it burns")
+    finished = [event for event in events if isinstance(event, TestFinished)]
+    assert [event.test for event in finished if event.machine == failed.machine] == ["/t1"]
+    assert sorted(machine.marks.get("snapshot", "") for machine in machines) == ["", "s1"]
+    cleaned = [path.read_text() for path in (tmp_path / "run/files").rglob("clean.txt")]
+    assert cleaned == ["cleaned\n", "cleaned\n"]
