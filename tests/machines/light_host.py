@@ -32,16 +32,18 @@ exec env -i PATH={path} {sshd} -D -e -f /run/machine/sshd_config
 """
 
 # In its own namespaces only: anywhere else reboot(2) would mean the box. In a session of its own, for it is an init's
-# business: it goes on when what called it is killed.
+# business: it goes on when what called it is killed. So the caller comes back, by the end of that stdout, only when there
+# is that session.
 REBOOT = """\
 #!/bin/sh
 [ "$(readlink /proc/self/ns/pid)" != "{box}" ] || exit 1
-setsid sh -c '
+: "$(setsid sh -c '
+exec >/dev/null
 trap "" TERM
 kill -TERM -1 2>/dev/null
 sleep 0.2
 exec python3 -c "import ctypes; ctypes.CDLL(None).reboot(0x01234567)"
-' &
+' &)"
 """
 
 
