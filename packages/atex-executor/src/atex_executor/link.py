@@ -239,7 +239,6 @@ class Link:
     def _try_again(self) -> Attachment:
         attachment = self._approach.attach()
         reborn = self._incarnation not in ("", attachment.hello.incarnation)
-        self._incarnation = attachment.hello.incarnation
         self._expected = None
         if reborn:
             self._oldest_new = 0
@@ -250,6 +249,7 @@ class Link:
         except (ProvisionError, TimeoutError):
             attachment.close()
             raise
+        self._incarnation = attachment.hello.incarnation  # not before the listener knows of it
         attachment.flush(self._times.silence)
         return attachment
 
