@@ -31,6 +31,7 @@ def seeds() -> list[bytes]:
         b'result {"name": "\\u0000\\ud83d\\ude00", "x": "\\ud83d"}\n',
         b"result 1048577\n",
         b"result {" + b"[" * 70 + b"\n",
+        b'result 72\n"' + b"[" * 70 + b'"',
         b'result {"files": [{"name": "../x", "length": 1}]}\nz',
         sized[:-1],
     ]

@@ -101,6 +101,8 @@ class Generator:
 
     def result(self) -> bytes:
         """The text of a result; where it is not hostile, it is a valid one."""
+        if self._spoils():
+            return self._string("[" * 70).encode()
         keys = [self._own_key() for _ in range(self._chance.choice((0, 0, 1, 2, 5)))]
         keys += self._known_keys()
         self._chance.shuffle(keys)

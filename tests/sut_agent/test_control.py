@@ -154,6 +154,7 @@ BROKEN = [
         (b"result []\n", "needs a length or an object"),
         (b"result 2\n[]", "not an object"),
         (b"result 4\nnull", "not an object"),
+        (b'result 72\n"' + b"[" * 70 + b'"', "not an object"),
         (b"result {\n", "not JSON"),
         (b"result {}x\n", "something else on its line"),
         (b"result {} {}\n", "something else on its line"),

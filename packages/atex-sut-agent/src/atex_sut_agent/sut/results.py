@@ -115,7 +115,8 @@ def _check_text(text: str) -> None:
     """Look at JSON and not at what came of it: a value whose key comes again is in it, and a host reads that too."""
     if text.count("[") + text.count("{") > MAX_DEPTH:
         brackets = _BESIDE_BRACKETS.sub("", text)
-        if max(accumulate(1 if bracket in "[{" else -1 for bracket in brackets)) > MAX_DEPTH:
+        depths = accumulate(1 if bracket in "[{" else -1 for bracket in brackets)
+        if max(depths, default=0) > MAX_DEPTH:  # none of them where all are in one string
             raise GrammarError("a result is nested deeper than {}".format(MAX_DEPTH))
     if "\\u" in text and any(match.group("lone") for match in _ESCAPE.finditer(text)):
         raise GrammarError("a result holds half of a surrogate pair")
