@@ -1,4 +1,4 @@
-"""What the host does when another agent answers than the one it knew: link.py and reception.py, over a made-up machine."""
+"""Another agent answers than the one that the host knew: link.py and reception.py, over a made-up machine."""
 
 from typing import Any, cast
 

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from atex_executor import Executor
 from atex_fmf import Phase, Plan, Suite, Test
 from atex_orchestrator import FolderInUse, Orchestrator, SetupError, Summary
 from atex_orchestrator import run as run_module
@@ -21,7 +22,7 @@ from atex_orchestrator.events import (
 from atex_orchestrator.results import read_events, read_run
 from atex_orchestrator.worker import LONGEST_REASON
 
-from tests.orchestrator.provisioners import Broken, Deaf, Endless, Refusing
+from tests.orchestrator.provisioners import Broken, Deaf, Endless, Refusing, Watched
 
 
 def suite_of(tmp_path: Path, count: int) -> Suite:
@@ -187,6 +188,25 @@ def test_a_bug_in_a_provisioner_is_raised_when_all_is_written(tmp_path: Path) ->
     results = (tmp_path / "run" / "results.jsonl").read_text().splitlines()
     assert [json.loads(line)["status"] for line in results] == ["infra", "infra"]
     assert "KeyError" in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_a_bug_in_the_executor_does_not_keep_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = Executor.close
+
+    def broken(executor: Executor) -> None:
+        close(executor)
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(Executor, "close", broken)
+    released = threading.Event()
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.add_platform("p", suite_of(tmp_path, 1))
+    orchestrator.add_provisioner(lambda: Watched(released.set), platform="p")
+    with pytest.raises(KeyError, match="a bug"):
+        orchestrator.run()
+    assert released.is_set()
 
 
 def test_a_listener_that_raises_stops_the_run(tmp_path: Path) -> None:

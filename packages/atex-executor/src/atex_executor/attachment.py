@@ -32,6 +32,7 @@ from atex_executor.errors import AgentUnavailable, MachineBusy, ProtocolBroken
 _LAST_WORDS_LIMIT = 2.0  # seconds
 _NOISE_LIMIT = 64 * 1024  # bytes that a login may print
 _RECEIVE_SIZE = 256 * 1024  # bytes
+_MAX_NUMBER = 2**63  # of an order; a frame has room for twice as many
 _LONGEST_WORDS = 200  # characters of what a machine says about its owner
 
 _log = logging.getLogger(__name__)
@@ -195,6 +196,8 @@ class _Handshake:
                 f"{self._name}: an agent of another session or version answered: "
                 f"{hello.session!r}, version {hello.protocol}"
             )
+        if not _is_possible(hello):
+            raise ProtocolBroken(f"{self._name}: the agent said hello with numbers that none has")
         self.hello = hello
 
     def _skip_noise(self, magic: bytes) -> None:
@@ -245,6 +248,16 @@ def _occupied(busy: Busy) -> str:
     note = f"; {busy.note[:_LONGEST_WORDS]}" if busy.note else ""
     owner = busy.owner[:_LONGEST_WORDS] or "somebody"
     return f"the machine is in use by {owner!r}{since}{test} (session {busy.session[:32]!r}){note}"
+
+
+def _is_possible(hello: Hello) -> bool:
+    """Do its numbers fit together, and into frames? From them the host goes on counting."""
+    run = hello.run
+    return (
+        0 <= hello.order < _MAX_NUMBER
+        and hello.frame >= 1
+        and (run is None or 1 <= run <= hello.order)
+    )
 
 
 def _frames(reader: FrameReader, data: bytes) -> Iterator[Frame]:

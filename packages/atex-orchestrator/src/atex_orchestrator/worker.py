@@ -262,17 +262,20 @@ class Worker:
         executor.finish(self._sink, limit=STOPPED_FINISH_LIMIT if stopped else FINISH_LIMIT)
 
     def _leave(self) -> str | None:
-        """End the session and give the machine back; return why processes may be left there."""
+        """End the session and give the machine back, whatever goes wrong with the former; return why processes may be
+        left there.
+        """
         with self._lock:
             provisioner, executor = self._provisioner, self._executor
-        left = None
-        if executor is not None:
+        try:
+            if executor is None:
+                return None
             executor.close()
-            left = executor.left
-        if provisioner is not None:
-            provisioner.release()
-            _log.info("%s is released", self.machine or "the reservation")
-        return left
+            return executor.left
+        finally:
+            if provisioner is not None:
+                provisioner.release()
+                _log.info("%s is released", self.machine or "the reservation")
 
     def _failed(self, error: Exception | str) -> None:
         """Say that the machine failed, unless it did not get far because it was stopped."""
