@@ -2,14 +2,15 @@
 
 import os
 
+from . import notes
+
 _LONGEST = 4096  # bytes
 
 
 def leave(folder: str, error: BaseException) -> None:
     """Leave word of `error`, as far as there is room."""
     try:
-        with open(_path(folder), "wb") as file:
-            file.write(_describe(error).encode("utf-8", "replace")[:_LONGEST])
+        notes.write(_path(folder), _describe(error).encode("utf-8", "replace")[:_LONGEST])
     except OSError:
         pass  # a full disk may be what it died of
 
@@ -17,18 +18,14 @@ def leave(folder: str, error: BaseException) -> None:
 def read(folder: str) -> str:
     """Return what was left, "" where nothing was."""
     try:
-        with open(_path(folder), "rb") as file:
-            return file.read(_LONGEST).decode("utf-8", "replace")
+        return notes.read(_path(folder), _LONGEST).decode("utf-8", "replace")
     except OSError:
         return ""
 
 
 def forget(folder: str) -> None:
     """They have been read."""
-    try:
-        os.unlink(_path(folder))
-    except OSError:
-        pass  # none were left
+    notes.remove(_path(folder))
 
 
 def _describe(error: BaseException) -> str:

@@ -7,26 +7,29 @@ ends that before it starts a run of its own.
 import json
 import os
 
+from . import notes
 from .machine import boot
 from .processes import state_and_start
+
+_LONGEST = 256  # bytes
 
 
 def remember(folder: str, pid: int) -> None:
     """Note that our child `pid` leads the session of the run. Raises OSError where that can not be written."""
-    note = json.dumps([pid, state_and_start(pid)[1], boot()]).encode()
-    with open(_path(folder), "wb", buffering=0) as file:
-        file.write(note)
+    notes.write(_path(folder), json.dumps([pid, state_and_start(pid)[1], boot()]).encode())
 
 
 def recall(folder: str) -> "tuple[int | None, str]":
     """Return the leader of the session that an earlier daemon left behind, and in words how that daemon ended.
 
-    None and "" where no run was going on; None and words where the machine was restarted since.
+    None and "" where no run was going on, or a test has left something else than such a word; None and words where the
+    machine was restarted since.
     """
     try:
-        with open(_path(folder), "rb") as file:
-            pid, start, then = json.loads(file.read().decode())
-    except (OSError, ValueError):
+        pid, start, then = json.loads(notes.read(_path(folder), _LONGEST).decode())
+    except (OSError, ValueError, TypeError):  # what is no list of three is no note of ours
+        return None, ""
+    if type(pid) is not int or pid <= 1 or type(start) is not int or type(then) is not list:
         return None, ""
     if tuple(then) != boot():
         return None, "the machine was restarted"
@@ -39,10 +42,7 @@ def recall(folder: str) -> "tuple[int | None, str]":
 
 def forget(folder: str) -> None:
     """Nothing of that run is left."""
-    try:
-        os.unlink(_path(folder))
-    except OSError:
-        pass  # there was no note
+    notes.remove(_path(folder))
 
 
 def _path(folder: str) -> str:

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 
-from . import leader, machine, processes
+from . import leader, machine, notes, processes
 from .bootstrap import make_private
 
 TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
@@ -23,8 +23,8 @@ _LONGEST_SLOT = 32  # bytes
 def claim(folder: str, slot: str) -> None:
     """Note to which slot the session in `folder` belongs."""
     # Where the disk is full, the folder of a daemon that is killed stays.
-    with contextlib.suppress(OSError), open(_slot_path(folder), "wb") as file:
-        file.write(slot.encode())
+    with contextlib.suppress(OSError):
+        notes.write(_slot_path(folder), slot.encode())
 
 
 def end_processes(sessions: str, slot: str, own: str) -> None:
@@ -93,8 +93,7 @@ def _of_slot(sessions: str, slot: str) -> "Iterator[str]":
 
 def _slot_of(folder: str) -> bytes:
     try:
-        with open(_slot_path(folder), "rb") as file:
-            return file.read(_LONGEST_SLOT)
+        return notes.read(_slot_path(folder), _LONGEST_SLOT)
     except OSError:
         return b""
 
