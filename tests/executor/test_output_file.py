@@ -5,7 +5,7 @@ import logging
 import pytest
 from atex_executor.errors import ProtocolBroken
 from atex_executor.output_file import OutputFile
-from atex_sut_agent.protocol import FileChunk, Noted, Output, Results
+from atex_sut_agent.protocol import FileChunk, Marked, Noted, Output, Results
 
 from tests.executor.conftest import Run
 
@@ -38,3 +38,21 @@ def test_results_of_a_phase_are_dropped_with_one_warning(
     output.apply(Noted(run=1, note="x"), b"")
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert run.records() == []
+
+
+@pytest.mark.parametrize(("name", "value"), [("", ""), ("a=b", ""), ("a", "x" * 100_000)])
+def test_a_mark_that_can_not_be(run: Run, name: str, value: str) -> None:
+    output = OutputFile(run.sink, "f", lambda *mark: pytest.fail(f"marked {mark!r:.50}"))
+    with pytest.raises(ProtocolBroken):
+        output.apply(Marked(run=1, name=name, value=value), b"")
+
+
+def test_marks_without_end(run: Run) -> None:
+    output = OutputFile(run.sink, "f")
+    mark = Marked(run=1, name="a", value="x" * 16_000)
+    for _ in range(65):
+        output.apply(mark, b"")
+    with pytest.raises(ProtocolBroken, match="1 MiB of marks"):
+        output.apply(mark, b"")
+    output.next_script()
+    output.apply(mark, b"")

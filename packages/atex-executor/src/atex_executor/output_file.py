@@ -16,7 +16,7 @@ from atex_sut_agent.protocol import (
 
 from atex_executor.errors import ProtocolBroken
 from atex_executor.sink import Sink
-from atex_executor.wishes import OnMark, ignore_mark
+from atex_executor.wishes import TOO_MANY, Bounds, OnMark, ignore_mark
 
 _log = logging.getLogger(__name__)
 
@@ -36,12 +36,14 @@ class OutputFile:
         self._begin = 0  # where the output of the present script begins
         self._length = 0  # of all
         self._results = 0  # of the present script
+        self._bounds = Bounds()  # the same
         self._warned = False
 
     def next_script(self) -> None:
         """Another script begins; its offsets count from here."""
         self._begin = self._length
         self._results = 0
+        self._bounds = Bounds()
         self._sink.output(self.path, self._length, b"")
 
     def apply(self, message: AgentMessage, tail: bytes) -> None:
@@ -60,6 +62,8 @@ class OutputFile:
             case FileChunk() | TestAdded():
                 self._warn_of_results()
             case Marked():
+                if not self._bounds.admit_mark(message):
+                    raise ProtocolBroken(TOO_MANY)
                 self._on_mark(message.name, message.value)
 
     def again(self, clock: Clock, *, incarnation: str) -> tuple[tuple[Lengths, ...], Again]:

@@ -10,6 +10,7 @@ from atex_executor.journal import AddedTest, Journal, Marked
 from atex_executor.resume import OpenAttempt
 
 MAX_WISHES = 1024 * 1024  # bytes of names, values and variables, of one run
+TOO_MANY = f"more than {MAX_WISHES // 2**20} MiB of marks and added tests"
 _MAX_WISH = 16 * 1024  # bytes; a control line has 4096
 _ENTRY_COST = 100  # bytes
 
@@ -24,6 +25,27 @@ def ignore_mark(name: str, value: str) -> None:
 
 def ignore_addtest(added: AddedTest) -> None:
     """Nobody wants to know."""
+
+
+class Bounds:
+    """What the marks and added tests of one run may take up. `taken`: bytes that they do already."""
+
+    def __init__(self, taken: int = 0) -> None:
+        self._taken = taken
+
+    def admit_mark(self, message: MarkedMessage) -> bool:
+        """Count a mark; return whether there is room for it. Raises ProtocolBroken for what can be none."""
+        if not message.name or "=" in message.name:
+            raise ProtocolBroken(f"a mark can not be called {message.name[:100]!r}")
+        return self.admit(message.name, message.value)
+
+    def admit(self, *words: str) -> bool:
+        """Count a wish; return whether there is room for it. Raises ProtocolBroken for one that is too large."""
+        size = _size(*words)
+        if size > _MAX_WISH:
+            raise ProtocolBroken(f"a mark or an added test of {size} bytes")
+        self._taken += size
+        return self._taken <= MAX_WISHES
 
 
 class Wishes:
@@ -50,14 +72,13 @@ class Wishes:
         self._on_mark = on_mark
         self._on_addtest = on_addtest
         self._fail = fail
-        self._bytes = sum(_size(name, value) for name, value in attempt.marks.items())
-        self._bytes += sum(_size(added.test, *_words(added)) for added in attempt.added)
+        taken = sum(_size(name, value) for name, value in attempt.marks.items())
+        taken += sum(_size(added.test, *_words(added)) for added in attempt.added)
+        self._bounds = Bounds(taken)
 
     def mark(self, message: MarkedMessage) -> None:
         """The machine gets a mark. Raises ProtocolBroken and SinkError."""
-        if not message.name or "=" in message.name:
-            raise ProtocolBroken(f"a mark can not be called {message.name[:100]!r}")
-        if self._may(_size(message.name, message.value)):
+        if self._has_room(self._bounds.admit_mark(message)):
             self._journal.add(Marked(name=message.name, value=message.value))
             self._on_mark(message.name, message.value)
 
@@ -70,7 +91,7 @@ class Wishes:
         added = AddedTest(number=message.number, test=message.test, environment=message.environment)
         if any(not _is_variable(*pair) for pair in added.environment.items()):
             raise ProtocolBroken("an added test has a variable that can not be")
-        if self._may(_size(message.test, *_words(added))):
+        if self._has_room(self._bounds.admit(message.test, *_words(added))):
             if message.test in self._tests:
                 self._journal.add(added)
                 self._on_addtest(added)
@@ -78,13 +99,10 @@ class Wishes:
                 self._fail(f"addtest: there is no test {message.test[:500]!r} on this platform")
         self.added = message.number
 
-    def _may(self, size: int) -> bool:
-        if size > _MAX_WISH:
-            raise ProtocolBroken(f"a mark or an added test of {size} bytes")
-        self._bytes += size
-        if self._bytes > MAX_WISHES:
-            self._fail(f"more than {MAX_WISHES // 2**20} MiB of marks and added tests")
-        return self._bytes <= MAX_WISHES
+    def _has_room(self, admitted: bool) -> bool:
+        if not admitted:
+            self._fail(TOO_MANY)
+        return admitted
 
 
 def _is_variable(name: str, value: str) -> bool:
