@@ -32,8 +32,7 @@ exec env -i PATH={path} {sshd} -D -e -f /run/machine/sshd_config
 """
 
 # In its own namespaces only: anywhere else reboot(2) would mean the box. In a session of its own, for it is an init's
-# business: it goes on when what called it is killed. So the caller comes back, by the end of that stdout, only when there
-# is that session.
+# business: it goes on when what called it is killed. The caller comes back (that stdout ends) when it is there.
 REBOOT = """\
 #!/bin/sh
 [ "$(readlink /proc/self/ns/pid)" != "{box}" ] || exit 1

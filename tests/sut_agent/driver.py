@@ -25,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+import atex_sut_agent
 import msgspec
 from atex_sut_agent import BOOT_MAGIC, agent_archive, attach_command
 from atex_sut_agent.protocol import (
@@ -52,6 +53,7 @@ from atex_sut_agent.sut.slot import FOLDERS
 
 from tests.sut_agent.record import TEST, RunRecord
 
+SOURCES = str(Path(atex_sut_agent.__file__).parent)
 PATIENCE = 20.0  # seconds until a test that waits for the agent gives up
 
 
@@ -128,9 +130,10 @@ class Agent:
         return host
 
     def attach_by_source(self, source: str, *more: str) -> "Host":
-        """A new attachment, the first one, by a program that has our archive, the session's id, its folder and the
-        settings as arguments, and then `more`.
+        """The first attachment, by a program that can import `sut` and has our archive, the session's id, its
+        folder and the settings as arguments, and then `more`.
         """
+        source = f"import sys; sys.path.insert(0, {SOURCES!r})\n{source}"
         self.folder.parent.mkdir(mode=0o700)
         settings = msgspec.json.encode(self.settings).decode()
         argv = [self.python or sys.executable, "-ISc", source, str(self.archive()), self.session]

@@ -327,7 +327,6 @@ def test_who_comes_back_in_time_stops_the_clock(agent: Agent) -> None:
 
 WATCHED = """\
 import sys
-sys.path.insert(0, sys.argv[1])
 from sut import bridge, daemon, settings
 
 class Watched(daemon.Daemon):

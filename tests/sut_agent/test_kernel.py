@@ -13,7 +13,6 @@ from tests.sut_agent.driver import Agent, is_alive
 WITHOUT_CTYPES = """\
 import sys
 sys.modules["ctypes"] = None
-sys.path.insert(0, sys.argv[1])
 from sut import bridge, settings
 bridge.attach(sys.argv[2], sys.argv[3], sys.argv[1], settings.Settings(sys.argv[4]))
 """

@@ -1,4 +1,6 @@
-"""The agent as one file: a zip archive of `sut/` that any Python 3.6 or newer runs.
+"""The agent as one file: a zip archive that any Python 3.6 or newer runs.
+
+It holds a single module, which carries the sources of all of `sut/` (`sut/carried.py` says why).
 
 Comments, and the docstrings of functions and classes, stay at home: they are for readers, and a third of it. What is
 left keeps its line numbers, by which an agent says what it died of.
@@ -16,7 +18,14 @@ from importlib.resources.abc import Traversable
 
 import msgspec
 
-_MAIN = "import sys\n\nfrom sut.__main__ import main\n\nsys.exit(main())\n"
+_MAIN = """\
+{importer}
+sys.meta_path.insert(0, Carried({sources!r}))
+
+from sut.__main__ import main
+
+sys.exit(main())
+"""
 _EPOCH = (
     1980,
     1,
@@ -37,18 +46,17 @@ class Archive(msgspec.Struct, frozen=True):
 @functools.cache
 def agent_archive() -> Archive:
     """Return the agent's archive, packed once per process. Any thread may call it."""
-    sources = dict(_sources(resources.files("atex_sut_agent.sut"), "sut"))
-    sources["__main__.py"] = _MAIN.encode()
+    sources = dict(sorted(_sources(resources.files("atex_sut_agent.sut"), "sut")))
+    main = _MAIN.format(importer=sources.pop("sut/carried.py"), sources=sources)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name in sorted(sources):
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), sources[name], zipfile.ZIP_DEFLATED)
+        archive.writestr(zipfile.ZipInfo("__main__.py", _EPOCH), main, zipfile.ZIP_DEFLATED)
     data = buffer.getvalue()
     return Archive(data, hashlib.sha256(data).hexdigest())
 
 
-def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
-    """Yield (name in the archive, content) of each Python file in `folder` and below."""
+def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, str]]:
+    """Yield (name, source) of each Python file in `folder` and below."""
     for entry in folder.iterdir():
         path = f"{name}/{entry.name}"
         if entry.is_dir():
@@ -57,7 +65,7 @@ def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
             yield path, _bare(entry.read_bytes())
 
 
-def _bare(source: bytes) -> bytes:
+def _bare(source: bytes) -> str:
     """Return `source` without its comments, and with empty docstrings but for the module's, which a tool may print."""
     lines = source.splitlines(keepends=True)
     for first, last in _docstrings(source):
@@ -69,7 +77,7 @@ def _bare(source: bytes) -> bytes:
         if token.type == tokenize.COMMENT:
             line, column = token.start
             kept[line - 1] = kept[line - 1][:column].rstrip() + "\n"
-    return "".join(kept).encode()
+    return "".join(kept)
 
 
 def _docstrings(source: bytes) -> Iterator[tuple[int, int]]:

@@ -30,8 +30,7 @@ _SUBMITTED = "submitted-files.log"  # written by the tools
 # Each tool is a link to this; it runs the agent's own code, on the agent's own interpreter.
 _TOOL = """\
 #!/bin/sh
-exec {python} -ISc 'import sys; sys.path.insert(0, sys.argv.pop(1)); from sut.tools import main; sys.exit(main())' \
-{archive} "${{0##*/}}" "$@"
+exec {python} -IS {archive} tool "${{0##*/}}" "$@"
 """
 
 

@@ -1,7 +1,8 @@
 """The commands on a test's PATH: clients of its control file (spec/CONTROL_FILE.md, "Also on the test's PATH").
 
-`main()` is run by a process of its own for each call. Starting that is nearly all that a call costs, so each of them
-imports nothing that it does not need: no argparse, no socket or signal (they bring enum), json only where it is read.
+`run_tool()` is run by a process of its own for each call. Starting that is nearly all that a call costs, so each of
+them imports nothing that it does not need: no argparse, no socket or signal (they bring enum), json only where it is
+read.
 """
 
 import _signal  # type: ignore[import-not-found]  # signal without the enum
@@ -31,11 +32,11 @@ TOOLS = {
 }
 
 
-def main() -> int:
-    """Run the command that sys.argv names; return the exit code: 1 for a failure, 2 for bad usage."""
+def run_tool(name: str, *words: str) -> int:
+    """Run the command `name`; return the exit code: 1 for a failure, 2 for bad usage."""
     # Who is interrupted has to die of it: a shell goes on behind a command that ended in any other way.
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-    name, arguments = sys.argv[1], sys.argv[2:]
+    arguments = list(words)
     tool = __import__("sut.tools." + TOOLS[name], fromlist=["run"])
     if "--help" in arguments or arguments == ["-h"]:
         sys.stdout.write("usage: {} {}\n".format(name, tool.USAGE))
