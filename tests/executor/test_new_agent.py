@@ -1,17 +1,18 @@
-"""Another agent answers than the one that the host knew: link.py and reception.py, over a made-up machine."""
+"""Another agent answers than the one that the host knew: link, reception and session, over a made-up machine."""
 
+import time
 from typing import Any, cast
 
 import pytest
 from atex_executor.approach import Approach
-from atex_executor.attachment import Attachment
-from atex_executor.link import Link
-from atex_executor.reception import Reception
+from atex_executor.attachment import Attachment, Launch
+from atex_executor.errors import MachineLost
+from atex_executor.restart import Agent, Announced
 from atex_executor.running import Account, Job, Run
-from atex_executor.state import State
+from atex_executor.session import Session
 from atex_executor.times import Times
 from atex_provision import Connection
-from atex_sut_agent.protocol import Hello, Start
+from atex_sut_agent.protocol import Clock, Hello, Start
 
 
 class Found:
@@ -73,36 +74,52 @@ class MadeMachine:
         return found
 
 
-def begin(machine: MadeMachine) -> tuple[State, Reception, Link]:
-    """Attach to the first agent."""
-    times = Times()
-    state = State("machine", times)
-    reception = Reception(state, cast(Connection, machine), become=False)
-    link = Link(cast(Connection, machine), cast(Approach, machine), reception, times)
-    state.link = link
-    state.hello, state.attached = link.start(), True
-    return state, reception, link
-
-
-def new_run() -> Run:
+def begin(machine: MadeMachine) -> tuple[Session, Run]:
+    """Attach to the first agent, and start a run there."""
+    session = Session(cast(Connection, machine), Launch(), Times())
+    session._link._approach = cast(Approach, machine)
+    state = session._state
+    state.hello, state.attached = session._link.start(), True
     start = Start(script="x", folder="/w", environment={}, limit=60, grace=5, test="/t")
-    return Run(Job(lambda restarts: start, cast(Account, None)), Times())
+    run = state.run = Run(Job(lambda restarts: start, cast(Account, None)), Times())
+    with state.changed:
+        state.order_start(run, [])
+    return session, run
+
+
+def lose(session: Session) -> None:
+    """The connection is gone."""
+    session._link._detach()
+    session._reception.detached()
 
 
 def test_a_run_is_not_started_on_a_new_agent_whose_first_attachment_failed() -> None:
     old, new, again = MadeAttachment("old"), MadeAttachment("new"), MadeAttachment("new")
     machine = MadeMachine(old, new, again)
     machine.trees = [TimeoutError("it took too long"), Found(0)]
-    state, reception, link = begin(machine)
-    run = state.run = new_run()
-    with state.changed:
-        state.order_start(run, [])
+    session, run = begin(machine)
     assert old.queued
-    link._detach()
-    reception.detached()
+    lose(session)
     with pytest.raises(TimeoutError):
-        link._try_again()
-    link._try_again()
+        session._link._try_again()
+    session._link._try_again()
     assert again.queued == []
     assert run.ending is not None
     assert run.ending.ended_by == "infra"
+
+
+def test_a_run_does_not_go_on_where_the_restart_cost_its_tree() -> None:
+    old, new = MadeAttachment("old"), MadeAttachment("new")
+    machine = MadeMachine(old, new)
+    machine.trees = [Found(1)]
+    session, run = begin(machine)
+    announced = Announced(Clock(used=1.0, limit=60.0), None, time.monotonic())
+    with session._changed:
+        session._state.announce(run, announced, Agent.of(old.hello))
+    lose(session)
+    with pytest.raises(MachineLost, match="its work folder /w is gone"):
+        session._link._try_again()
+    with session._changed:
+        session._next_step(run, time.monotonic())
+    assert run.ending is not None
+    assert run.ending.note == "machine: its work folder /w is gone"

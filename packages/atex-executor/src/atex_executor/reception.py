@@ -85,8 +85,11 @@ class Reception:
     def attached(self, attachment: Attachment, *, reborn: bool) -> None:
         """See Listener."""
         state, hello = self._state, attachment.hello
-        usable = not reborn or self._is_ending() or self.has_tree(hello)
+        gone = None
+        if reborn and not self._is_ending() and not self.has_tree(hello):
+            gone = f"{state.machine}: its work folder {hello.folder} is gone"
         with state.changed:
+            state.lost = state.lost or gone  # before somebody starts a test there
             if reborn:
                 self._bury(hello)
             state.hello = hello
@@ -98,8 +101,8 @@ class Reception:
                 attachment.queue(order.frame)
             state.link.use(attachment)
             state.changed.notify_all()
-        if not usable:
-            raise MachineLost(f"{state.machine}: its work folder {hello.folder} is gone")
+        if gone is not None:
+            raise MachineLost(gone)
 
     def _is_ending(self) -> bool:
         with self._state.changed:

@@ -285,6 +285,8 @@ class Session:
                 case EndWhatIsLeft():
                     state.order(HangUp(run=run.number))
                     return self._link.flush, now
+                case StartAgain() if state.lost is not None:
+                    run.ending = infra(state.lost)
                 case StartAgain(clock):
                     return partial(self._start_again, run, clock), now
                 case Over() as over:
