@@ -162,6 +162,25 @@ def test_ten_thousand_replies_that_are_read_all_come(crowd: Crowd, new_client: N
     assert crowd.errors == []
 
 
+def test_few_replies_are_promised_at_a_time(crowd: Crowd, new_client: NewClient) -> None:
+    """Each is remembered until it is given, however short it is."""
+    client = new_client()
+    left = crowd.send({client: b"sync\n" * 5400})
+    crowd.settle()
+    pending = len(crowd.syncs)
+    assert 10 < pending < 1000
+    given = 0
+    while given < 5400:
+        given += len(crowd.syncs)
+        crowd.reply()
+        left = crowd.send(left) if left else {}
+        crowd.settle()
+        with suppress(BlockingIOError):
+            client.recv(1 << 20)
+        assert len(crowd.syncs) < 1000
+    assert crowd.errors == []
+
+
 def test_who_reads_no_replies_loses_its_door(crowd: Crowd, new_client: NewClient) -> None:
     client = new_client()
     other = new_client()

@@ -11,6 +11,7 @@ _MAX_REPLIES = (
     64 * 1024
 )  # bytes that a client may leave unread, beside what the kernel holds for it
 _MAX_DUE = 16 * 1024  # bytes of promised replies, from which on nothing more is read
+_PROMISE = 100  # bytes that one takes until it is kept, beside its text
 
 
 class Client:
@@ -21,7 +22,7 @@ class Client:
         self.door = Door(listener, can_reply=connection is not None)
         self.ended = False  # nothing more is read from it; it may still wait for replies
         self._connection = connection
-        self._due = 0  # bytes of replies that are promised
+        self._due = 0  # bytes that promised replies take
         self._replies = bytearray()  # not sent yet
 
     @property
@@ -46,12 +47,12 @@ class Client:
 
     def promise(self, text: str) -> None:
         """This reply will follow. Where many are due, the door waits for them."""
-        self._due += len(_line(text))
+        self._due += _PROMISE + len(_line(text))
         self.door.waiting = self.door.waiting or self._due > _MAX_DUE
 
     def keep(self, text: str) -> bool:
         """Give a promised reply; `send()` sends it. Return whether it was the last one that was promised."""
-        self._due -= len(_line(text))
+        self._due -= _PROMISE + len(_line(text))
         self.say(text)
         return not self._due
 
