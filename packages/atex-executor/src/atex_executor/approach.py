@@ -47,8 +47,7 @@ class Approach:
         Raises AgentUnavailable, MachineBusy among them, CannotConnect, ProtocolBroken and ConnectionLost.
         """
         self._connection.connect()
-        archive, limit = agent_archive(), self._times.handshake
-        return attach(self._connection, archive, self._session, self._launch, limit)
+        return self._attach()
 
     def attach_when_free(self) -> Attachment:
         """The same, but wait for a busy machine, within the patience or until somebody gives up."""
@@ -56,7 +55,9 @@ class Approach:
         busy = Patience(self._times.patience)
         while True:
             try:
-                return self.attach()
+                self._connection.connect()
+                self._check_given_up()  # not before: who gives up may have closed what this connected again
+                return self._attach()
             except MachineBusy as error:
                 if not busy.counting:
                     self._tell(f"{error}; waiting for it up to {human_duration(busy.seconds)}")
@@ -64,17 +65,32 @@ class Approach:
                 delay = busy.next_try(time.monotonic(), begun + busy.seconds)
                 if delay is None:
                     raise
-                with self._changed:
-                    self._waits = True
-                    if self._changed.wait_for(lambda: self._given_up, delay):
-                        raise AgentUnavailable(f"{error}; nobody waits for it any more") from error
+                self._wait(delay)
 
     def give_up(self) -> bool:
-        """End an `attach_when_free()` that waits for a busy machine; return whether there is one."""
+        """No `attach_when_free()` waits or tries again any more; return whether one was waiting.
+
+        One that attaches at this moment goes on as long as the connection does.
+        """
         with self._changed:
-            self._given_up = self._waits
+            self._given_up = True
             self._changed.notify_all()
             return self._waits
+
+    def _attach(self) -> Attachment:
+        archive, limit = agent_archive(), self._times.handshake
+        return attach(self._connection, archive, self._session, self._launch, limit)
+
+    def _wait(self, seconds: float) -> None:
+        with self._changed:
+            self._waits = True
+            self._changed.wait_for(lambda: self._given_up, seconds)
+            self._waits = False
+
+    def _check_given_up(self) -> None:
+        with self._changed:
+            if self._given_up:
+                raise AgentUnavailable(f"{self._connection.name}: nobody waits for it any more")
 
     def _tell(self, words: str) -> None:
         _log.warning("%s", words)
