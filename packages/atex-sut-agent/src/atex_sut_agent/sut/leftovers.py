@@ -5,11 +5,11 @@ Who calls this has the slot. So the daemon of any other session there is dead, a
 
 import contextlib
 import os
-import shutil
 import time
 
 from . import leader, machine, notes, processes
 from .bootstrap import make_private
+from .removal import remove_tree
 
 TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def remove(folder: str) -> None:
     while os.path.isdir(folder):
         if machine.mounts_in(folder):
             raise OSError("something is mounted in {}".format(folder))
-        shutil.rmtree(folder, ignore_errors=True)  # a tree may just be arriving in it
+        with contextlib.suppress(OSError):  # a tree may just be arriving in it
+            remove_tree(folder)
         deadline = deadline or time.monotonic() + _REMOVAL_PATIENCE
         if time.monotonic() > deadline:
             raise OSError("{} can not be removed".format(folder))

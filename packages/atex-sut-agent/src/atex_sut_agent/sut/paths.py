@@ -1,10 +1,10 @@
 """Making way for files and folders of ours in the work folder, to which a test has the same rights as we."""
 
 import os
-import shutil
 
 from . import leftovers
 from .fork import fork_child
+from .removal import remove_tree
 
 
 def clear(path: str) -> None:
@@ -14,7 +14,7 @@ def clear(path: str) -> None:
     except FileNotFoundError:
         pass
     except IsADirectoryError:
-        shutil.rmtree(path)
+        remove_tree(path)
 
 
 def discard(path: str) -> None:
