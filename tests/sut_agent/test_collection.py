@@ -191,6 +191,17 @@ def test_cancel_ends_one_that_takes_long(agent: Agent) -> None:
     assert any("cancelled" in note for note in record.notes)
 
 
+def test_after_the_limit_it_takes_no_longer_than_the_grace(agent: Agent) -> None:
+    host = agent.attach()
+    script = "echo x >$TMT_TEST_DATA/x; truncate -s 1T $TMT_TEST_DATA/core; sleep 1000"
+    run = host.start(script, limit=0.3, grace=0.3)
+    host.acknowledging = False  # else it would all be sent as fast as that goes
+    record = host.wait(run)
+    assert record.exited.ended_by == "limit"
+    assert len(record.files.get(("", "core"), b"")) == 0  # an unfinished file is cut back
+    assert any("its time was up" in note for note in record.notes)
+
+
 def test_a_cancelled_test_has_five_seconds_for_it(agent: Agent) -> None:
     host = agent.attach()
     run = host.start("echo x >$TMT_TEST_DATA/x; echo up; sleep 1000")

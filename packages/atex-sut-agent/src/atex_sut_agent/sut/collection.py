@@ -73,15 +73,13 @@ class Collection:
             self._paused = False
             self._next = self._loop.after(0, self._step)
 
-    def end_within(self, seconds: float) -> None:
-        """The run is cancelled: leave where it is what is not collected by then."""
+    def end_within(self, seconds: float, why: str = "the run was cancelled") -> None:
+        """Leave where it is what is not collected by then."""
         _cancel(self._deadline)
-        self._deadline = self._loop.after(seconds, self._break_off)
+        self._deadline = self._loop.after(seconds, lambda: self._break_off(why))
 
-    def _break_off(self) -> None:
-        self._tell(
-            "not all that the test left in TMT_TEST_DATA was collected: the run was cancelled"
-        )
+    def _break_off(self, why: str) -> None:
+        self._tell("not all that the test left in TMT_TEST_DATA was collected: {}".format(why))
         self._end()
 
     def _step(self) -> None:

@@ -51,6 +51,7 @@ class Run:
         self._on_end = on_end
         self._paused = False
         self._surroundings = surroundings
+        self._grace: float = order["grace"]
         self._is_test = bool(order.get("test"))
         self._is_again = bool(order.get("again"))
         self._drained = False  # nothing comes through output and doors any more
@@ -60,7 +61,7 @@ class Run:
         again = order.get("again") or {"clock": {"used": 0.0, "limit": order["limit"]}}
         self._report = Report(outbox, number, again.get("results", 0), again.get("output", 0))
         limit = Limit.continued(again["clock"], now())
-        self._lifetime = Lifetime(loop, limit, order["grace"], sees_all, self._finish)
+        self._lifetime = Lifetime(loop, limit, self._grace, sees_all, self._finish)
         try:
             with contextlib.ExitStack() as undo:
                 environment, remark = surroundings.make(order)
@@ -235,6 +236,8 @@ class Run:
         )
         if self._lifetime.ended_by in ("cancel", "linger", "abort"):
             self._collection.end_within(_COLLECTION_AFTER_CANCEL)
+        elif self._lifetime.ended_by == "limit":
+            self._collection.end_within(self._grace, "its time was up")
         if self._paused:
             self._collection.pause()
         self._collection.begin()
