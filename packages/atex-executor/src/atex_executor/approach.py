@@ -66,6 +66,7 @@ class Approach:
                 if delay is None:
                     raise
                 self._wait(delay)
+                self._check_given_up()
 
     def give_up(self) -> bool:
         """No `attach_when_free()` waits or tries again any more; return whether one was waiting.
