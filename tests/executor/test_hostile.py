@@ -497,6 +497,7 @@ serve()
         sink.full.set()
         outcome = executor.run(executor.suite.tests[0], sink)
         assert (outcome.status, outcome.note) == ("infra", "no room for results")
+        assert isinstance(outcome.sink_error, SinkFull)
         assert executor.alive
         sink.full.clear()
         assert executor.run(executor.suite.tests[0], sink, attempt=2).status == "pass"

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from atex_executor import Executor
+from atex_executor import Executor, FolderSink, SinkFull
 from atex_fmf import Phase, Plan, Suite, Test
 from atex_orchestrator import FolderInUse, Orchestrator, SetupError, Summary
 from atex_orchestrator import run as run_module
@@ -18,6 +18,7 @@ from atex_orchestrator.events import (
     RunStarted,
     RunStopping,
     TestsGivenUp,
+    TestStarted,
 )
 from atex_orchestrator.results import read_events, read_run
 from atex_orchestrator.worker import LONGEST_REASON
@@ -207,6 +208,27 @@ def test_a_bug_in_the_executor_does_not_keep_the_machine(
     with pytest.raises(KeyError, match="a bug"):
         orchestrator.run()
     assert released.is_set()
+
+
+def test_a_disk_that_is_full_for_all_but_records_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def output(self: FolderSink, path: str, offset: int, data: bytes) -> None:
+        if data:
+            raise SinkFull("no room for results")
+        self.write(path, offset, data)
+
+    monkeypatch.setattr(FolderSink, "output", output)
+    tests = tuple(Test(name=f"/t{n}", test="echo x") for n in range(5))
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.add_platform("p", Suite(root=suite_of(tmp_path, 0).root, tests=tests))
+    orchestrator.add_provisioner(lambda: Watched(lambda: None), platform="p")
+    summary = orchestrator.run()
+    assert summary.counts == {"infra": 5}
+    events = list(read_events(tmp_path / "run"))
+    assert sum(isinstance(event, TestStarted) for event in events) == 1
+    reasons = [event.reason for event in events if isinstance(event, RunStopping)]
+    assert reasons == ["the run folder can not be written: no room for results"]
 
 
 def test_a_listener_that_raises_stops_the_run(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import msgspec
 from atex_fmf import Suite, Test
 from atex_sut_agent.protocol import Start
 
-from atex_executor.ending import infra
+from atex_executor.ending import Ending, infra
 from atex_executor.environment import environment_of_test, metadata_text
+from atex_executor.errors import SinkError
 from atex_executor.journal import Attempt
 from atex_executor.phases import STRICT
 from atex_executor.recorder import Recorder
@@ -40,6 +41,8 @@ class RunOutcome(msgspec.Struct, frozen=True):
     agent_died: bool
     """Whether the agent was killed under it, on a machine that lives: worth one more attempt, whatever else is set
     (spec/AGENT.md, "A run")."""
+    sink_error: SinkError | None
+    """What kept the sink from taking what the test said, a full disk for instance; the next test fares no better."""
     record: dict[str, Any]
     """The final record, as it is in the sink."""
 
@@ -121,10 +124,10 @@ class Attempts:
             seconds = time.monotonic() - clock if ending.seconds is None else ending.seconds
             record = recorder.close(ending, seconds=seconds)
             self._session.recorded()
-        return self._outcome(record, begun.started, seconds, agent_died=ending.agent_died)
+        return self._outcome(record, begun.started, seconds, ending)
 
     def _outcome(
-        self, record: dict[str, Any], started: str, seconds: float, *, agent_died: bool = False
+        self, record: dict[str, Any], started: str, seconds: float, ending: Ending | None = None
     ) -> RunOutcome:
         return RunOutcome(
             status=record["status"],
@@ -134,7 +137,8 @@ class Attempts:
             seconds=seconds,
             machine_lost=self._session.lost is not None,
             machine_usable=self._session.out_of_use is None,
-            agent_died=agent_died,
+            agent_died=ending is not None and ending.agent_died,
+            sink_error=None if ending is None else ending.sink_error,
             record=record,
         )
 

@@ -5,7 +5,7 @@ from math import inf
 import msgspec
 from atex_sut_agent.protocol import Exited, Failed, Hello
 
-from atex_executor.errors import ProtocolBroken
+from atex_executor.errors import ProtocolBroken, SinkError
 
 GONE_DOWN = "the machine went down during this test"
 _LONGEST_REASON = 1000  # characters of a reason that a machine gives
@@ -30,6 +30,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """The first thing that the test did wrong at a door of the control file."""
     agent_died: bool = False
     """The machine is still there: its agent was killed, by the test itself perhaps."""
+    sink_error: SinkError | None = None
+    """What kept the host from writing down what it said; no single file that was refused."""
     note: str | None = None
     """Why, where `ended_by` is "cancel", "infra" or "abort"; else what the host has to say about an end."""
 

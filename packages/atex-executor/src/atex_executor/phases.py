@@ -84,6 +84,8 @@ class Phases:
         )
 
     def _check(self, ending: Ending, what: str, path: str) -> None:
+        if ending.sink_error is not None:
+            raise ending.sink_error
         lost = self._session.lost
         if ending.ended_by != "itself" and lost is not None:
             raise MachineLost(f"{self._machine}: lost in {what}: {lost}")

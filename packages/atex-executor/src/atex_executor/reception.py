@@ -187,11 +187,11 @@ class Reception:
                 return False
             run.applying = True
             run.heard = state.link.heard
-        sink_error = None
+        sink_error: SinkError | None = None
         try:
             run.job.account.apply(message, tail)
         except SinkError as error:
-            sink_error = str(error)
+            sink_error = error
             _log.error("%s: the run is cancelled: %s", state.machine, error)
         finally:
             with state.changed:
@@ -200,7 +200,7 @@ class Reception:
                     state.changed.notify_all()  # somebody may be waiting to be left alone
                 elif sink_error is not None:
                     run.sink_error = sink_error
-                    state.cancel_run(run, sink_error, _SINK_GRACE)
+                    state.cancel_run(run, str(sink_error), _SINK_GRACE)
                 elif isinstance(message, Restarting):
                     self._announce(run, message)
         return sink_error is None
@@ -232,7 +232,7 @@ class Reception:
                     state.aborted or f"a test took the machine out of use: {ending.note}"
                 )
             if run.sink_error is not None:
-                run.ending = infra(run.sink_error)
+                run.ending = infra(str(run.sink_error))
             elif run.restart is not None and state.lost is not None:
                 run.ending = infra(state.lost)
             elif run.restart is None and state.going_down:

@@ -11,7 +11,7 @@ import msgspec
 from atex_sut_agent.protocol import Again, AgentMessage, Clock, Hello, Lengths, Start
 
 from atex_executor.ending import Ending
-from atex_executor.errors import ProtocolBroken
+from atex_executor.errors import FileRefused, ProtocolBroken, SinkError
 from atex_executor.orders import Order
 from atex_executor.restart import Agent, Announced, Restart
 from atex_executor.times import Times
@@ -55,7 +55,7 @@ class Run:
         self.ending: Ending | None = None
         self.restart: Restart | None = None  # was announced, and nothing has come of it yet
         self.applying = False  # the reader is writing something down at this moment
-        self.sink_error: str | None = None  # from then on nothing is written down
+        self.sink_error: SinkError | None = None  # from then on nothing is written down
         self.cancel_note: str | None = None
         self.confirm_by = inf  # when the agent has to have confirmed the cancel
         self.heard = 0.0  # when it said something last
@@ -113,6 +113,13 @@ class Run:
             if not runs:
                 self.restart.exited(Ending(ended_by="restart"), now)
             self.restart.attached(hello, now)
+
+    def result(self, ending: Ending) -> Ending:
+        """Return how it ended, and whether that could be written down."""
+        error = self.sink_error
+        if error is None or isinstance(error, FileRefused):
+            return ending
+        return msgspec.structs.replace(ending, sink_error=error)
 
     def exited(self, ending: Ending, now: float) -> None:
         """Its process is over, and ended so. What it did wrong before a restart stays wrong."""

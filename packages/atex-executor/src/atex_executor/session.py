@@ -253,7 +253,7 @@ class Session:
                 with self._changed:
                     step = self._await_step(run)
                     if run.ending is not None:
-                        return run.ending
+                        return run.result(run.ending)
                 step()
         finally:
             self._settle(run)
@@ -300,6 +300,7 @@ class Session:
             lengths, again = run.job.account.again(clock, incarnation=self.incarnation)
         except SinkError as error:
             with self._changed:
+                run.sink_error = error
                 run.ending = run.ending or infra(str(error))
             return
         with self._changed:

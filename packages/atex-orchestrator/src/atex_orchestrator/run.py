@@ -215,8 +215,8 @@ class PoolRun:
             self._running.pop(worker.number, None)
         if isinstance(event, MachineReleased):
             self._ended.append(self._workers.pop(worker.number))
-            if worker.error is not None:
-                self._break(worker.error)
+        if isinstance(event, TestFinished | MachineReleased) and worker.error is not None:
+            self._break(worker.error)
         self._tell(event)
         self._carry_out(self._scheduler.handle(event))
 

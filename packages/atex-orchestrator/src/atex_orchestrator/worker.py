@@ -83,7 +83,7 @@ class Worker:
         self.machine: str | None = None
         """The name of the machine, once there is one."""
         self.error: Exception | None = None
-        """What broke the worker itself: not a machine and not a test. Set before its last event."""
+        """What broke the worker itself: not a machine and not a test. Set before the event that follows from it."""
         self._suite = suite
         self._factory = factory
         self._settings = settings
@@ -231,7 +231,10 @@ class Worker:
 
     def _run_test(self, executor: Executor, machine: str, order: _Order) -> None:
         outcome = executor.run(order.test, self._sink, attempt=order.attempt)
-        if not outcome.machine_usable:
+        if outcome.sink_error is not None:
+            self._usable, self.error = False, outcome.sink_error
+            self._failed(outcome.sink_error)
+        elif not outcome.machine_usable:
             self._usable, self._reachable = False, not outcome.machine_lost
             self._failed(outcome.note or "the machine is out of use")
         self._emit(
