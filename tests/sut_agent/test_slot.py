@@ -513,6 +513,33 @@ def test_the_longest_words_are_read_as_they_were_said(owner: str, test: str) -> 
         ours.release()
 
 
+def test_nobody_keeps_a_slot_for_longer_than_a_day(folders: list[Path]) -> None:
+    assert Words({"until": time.time() + 2 * 24 * 3600}).until == 0
+    ours = Slot("0")
+    assert ours.take()
+    ours.introduce("me", "0" * 32)
+    ours.reserve(1e9)
+    assert time.time() + 23 * 3600 < ours.words().until <= time.time() + 24 * 3600
+    ours.release()
+
+
+def test_no_words_stay_in_a_file_that_can_not_be_removed(
+    folders: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str) -> None:
+        raise PermissionError(path)
+
+    ours = Slot("0")
+    assert ours.take()
+    ours.introduce("me", "0" * 32)
+    ours.reserve(60)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refuse)
+        ours.release()
+    words = Slot("0").words()
+    assert (words.owner, words.session, words.until) == ("", "", 0)
+
+
 def test_survivors_are_those_of_this_boot_and_this_process() -> None:
     pid, start = os.getsid(0), state_and_start(os.getsid(0))[1]
     assert os.getpid() in Words({"leader": [pid, start, *boot()]}).survivors()

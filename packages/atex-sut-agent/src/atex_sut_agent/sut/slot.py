@@ -24,6 +24,7 @@ FOLDERS = ("/run/lock", "/var/tmp")
 
 _RECORD = 2048  # bytes that the words take, always, so that they are written at one go; 400 characters fit in
 _LONGEST = 200  # characters of an owner and of a test
+_LONGEST_RESERVATION = 24 * 3600  # seconds
 _LOWEST_OURS = 10  # descriptors below are a test's
 _SESSION = re.compile(r"[0-9a-f]{32}\Z")
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -39,9 +40,9 @@ class Words:
         session = said.get("session")
         self.session = session if isinstance(session, str) and _SESSION.match(session) else ""
         self.since = _time(said.get("since"))
-        self.until = _time(
-            said.get("until")
-        )  # it comes back from a restart by then, or not any more
+        until = _time(said.get("until"))
+        # It comes back from a restart by then, or not any more; nobody keeps a slot for longer than a day that way.
+        self.until = until if until <= time.time() + _LONGEST_RESERVATION else 0
         self._leader = said.get("leader")
 
     def survivors(self) -> "list[int]":
@@ -107,7 +108,7 @@ class Slot:
     def reserve(self, seconds: float) -> None:
         """The machine is about to restart. Others are to leave us the slot for so long, while nobody holds it."""
         if "until" not in self._said:
-            self._said["until"] = int(time.time() + seconds)
+            self._said["until"] = int(time.time() + min(seconds, _LONGEST_RESERVATION))
             self._write()
 
     @property
@@ -116,7 +117,9 @@ class Slot:
         return list(self._held.values())
 
     def release(self) -> None:
-        """Give it back; no file of ours is left where we can help it."""
+        """Give it back; no file of ours is left where we can help it, and no words in that of another user."""
+        self._said = {}
+        self._write()
         for path in self._held:
             try:
                 os.unlink(
