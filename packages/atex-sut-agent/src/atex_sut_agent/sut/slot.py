@@ -2,7 +2,9 @@
 
 The lock is flock(2) on a file that any user may open, in each of FOLDERS where that is possible: which of them can be
 used depends on who we are and on the system. It goes with the daemon, however that dies. What is written in the file
-tells others who has the slot. Any user can write there, so it is believed as far as words go, and never acted upon.
+tells others who has the slot. Any user can write there, so the most that comes of it is that somebody waits: for a
+session that restarts its machine (a day at most), for processes of a test that live on. Nothing is killed because of
+it.
 """
 
 import errno
