@@ -68,7 +68,7 @@ class Attachment:
         outbox.rewind()
         loop.watch(self._stdin, READ, self._read)
         loop.watch(self._stdout, 0, self._stdout_ready)  # HUP and ERR come unasked
-        loop.watch(bridge.fileno(), READ, lambda mask: self.close())
+        loop.watch(bridge.fileno(), READ, self._bridge_gone)
 
     @property
     def stuck(self) -> bool:
@@ -155,6 +155,11 @@ class Attachment:
             self.close()
         else:
             self.flush()
+
+    def _bridge_gone(self, mask: int) -> None:
+        """It was killed, or its login ended. What the host had sent before, its last order perhaps, is still here."""
+        self._read(mask)
+        self.close()
 
     def _read(self, mask: int) -> None:
         try:

@@ -237,7 +237,8 @@ class Run:
         if self._lifetime.ended_by in ("cancel", "linger", "abort"):
             self._collection.end_within(_COLLECTION_AFTER_CANCEL)
         elif self._lifetime.ended_by == "limit":
-            self._collection.end_within(self._grace, "its time was up")
+            seconds = max(self._grace, _COLLECTION_AFTER_CANCEL)
+            self._collection.end_within(seconds, "its time was up")
         if self._paused:
             self._collection.pause()
         self._collection.begin()
