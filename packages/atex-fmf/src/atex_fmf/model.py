@@ -29,7 +29,9 @@ class Test(msgspec.Struct, frozen=True, kw_only=True):
     test: str
     """The script; /bin/bash runs it."""
     path: str = "/"
-    """The folder it runs in, counted from the suite's root: begins with "/"."""
+    """The folder it runs in, counted from the top of its tree: begins with "/"."""
+    tree: str = ""
+    """Which tree it lives in: a key of `Suite.trees`; empty: the suite's root."""
     duration: float = DEFAULT_SECONDS
     """Seconds it may take."""
     duration_text: str = ""
@@ -86,9 +88,15 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """Unique within `prepare` and within `finish`."""
     how: str
-    """`shell` runs `script`. Others are kept as they are; who runs the plan may refuse them."""
+    """`shell` runs `script`, `install` brings `package`."""
     script: tuple[str, ...] = ()
-    """Shell scripts, run one after another."""
+    """Of `shell`: scripts, run one after another."""
+    package: tuple[str, ...] = ()
+    """Of `install`: what the package manager is asked for, names as well as files."""
+    exclude: tuple[str, ...] = ()
+    """Of `install`: packages that must not come along."""
+    missing: str = "fail"
+    """Of `install`: what happens where there is no such package, "fail" or "skip"."""
     order: int = DEFAULT_ORDER
     metadata: dict[str, Any] = {}
     """The whole phase as the plan has it."""
@@ -110,19 +118,27 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True):
 
     Tests whose serial is 0 get their position, counted from 1.
 
-    Raises MetadataError if `root` is not absolute, or if two tests have the same serial.
+    Raises MetadataError if `root` or one of `trees` is not absolute, if a test is of no tree, or if two tests have
+    the same serial.
     """
 
     root: str
     """Absolute path of the folder that is brought to each machine: the top of the fmf tree."""
     tests: tuple[Test, ...]
+    trees: dict[str, str] = {}
+    """Absolute paths of the further trees that tests come from, by the names that `Test.tree` uses: names of phases of
+    `discover`."""
     plan: Plan = Plan()
     notices: tuple[str, ...] = ()
     """What was ignored in the metadata, and what that means: a sentence each."""
 
     def __post_init__(self) -> None:
-        if not os.path.isabs(self.root):
-            raise MetadataError(f"the root of a suite must be an absolute path, not {self.root!r}")
+        for root in (self.root, *self.trees.values()):
+            if not os.path.isabs(root):
+                raise MetadataError(f"the root of a tree must be an absolute path, not {root!r}")
+        for test in self.tests:
+            if test.tree and test.tree not in self.trees:
+                raise MetadataError(f"the suite has no tree {test.tree!r}", name=test.name)
         msgspec.structs.force_setattr(self, "tests", _numbered(self.tests))
 
 
