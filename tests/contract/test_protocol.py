@@ -29,12 +29,14 @@ from atex_sut_agent.protocol import (
     Hello,
     HostMessage,
     Lengths,
+    Settings,
     Start,
     Superseded,
     decode_agent_message,
     encode_host_message,
 )
 from atex_sut_agent.sut.framing import FrameReader
+from atex_sut_agent.sut.settings import Settings as AgentSettings
 
 from tests.sut_agent.driver import Agent, Host, Lost, SlotTaken
 
@@ -119,6 +121,17 @@ def test_exited(host: Host) -> None:
 
 
 # What the host says ----------------------------------------------------------------------------------------
+
+
+def test_settings_are_the_same_for_both() -> None:
+    """What is not given is what the host takes for it, and what is given arrives."""
+    assert vars(AgentSettings("{}")) == msgspec.to_builtins(Settings())
+    given = Settings(
+        slot="s", owner="o", take_over=True, linger=1.0, beat=2.0, silence=3.0, memory=4, spool=5
+    )
+    told = AgentSettings(msgspec.json.encode(given).decode())
+    assert vars(told) == msgspec.to_builtins(given)
+    assert not vars(told).items() & vars(AgentSettings("{}")).items()
 
 
 def examples() -> list[HostMessage]:

@@ -1,8 +1,10 @@
 """The first contact with a machine: any shell, any Python, any folder that somebody prepared for us."""
 
 import io
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from typing import Any
 
 import pytest
 from atex_sut_agent import BOOT_MAGIC, agent_archive, attach_command, unpack_command
-from atex_sut_agent.protocol import Settings
+from atex_sut_agent.protocol import Alive, Settings
 
 from tests.sut_agent.driver import Agent, Lost, wait_until
 
@@ -135,7 +137,7 @@ def test_settings_that_no_daemon_could_use_are_refused_on_the_host(
         Settings(**settings)
 
 
-@pytest.mark.parametrize("settings", ["", "[]", "{}", '{"slot": 1}'])
+@pytest.mark.parametrize("settings", ["", "[]", "null", '{"linger": "long"}', '{"memory": null}'])
 def test_settings_that_the_agent_does_not_understand(
     agent_python: str, root: Path, settings: str
 ) -> None:
@@ -148,6 +150,16 @@ def test_settings_that_the_agent_does_not_understand(
         )
     assert refused.returncode == 1
     assert refused.stderr.startswith(b"atex agent: the session's settings are not understood: ")
+
+
+def test_settings_may_be_given_in_part(agent: Agent) -> None:
+    """By somebody who types; a host of ours gives all of them."""
+    agent.archive()
+    settings = json.dumps({"slot": agent.settings.slot, "beat": 0.05})
+    command = [agent.python or "", "-IS", str(agent.archive()), "attach", agent.session, settings]
+    host = agent.attach_by([*agent.login, shlex.join([*command, str(agent.work)])], boots=False)
+    host.until(Alive)
+    assert host.run("exit 3").exited.exit_code == 3
 
 
 # The archive -----------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from atex_sut_agent.sut.framing import (
     pack,
 )
 from atex_sut_agent.sut.settings import SLOT_NAME
+from atex_sut_agent.sut.settings import Settings as Defaults
 
 __all__ = [
     "MAGIC",
@@ -344,17 +345,19 @@ MAX_OWNER = 200  # characters
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a session's daemon is told when it is started; a later attach changes none of it. Part of a command line,
-    so nothing secret. Defaults are those of spec/AGENT.md. Raises ValueError for what no daemon could be told.
+    so nothing secret. Defaults are the agent's own. Raises ValueError for what no daemon could be told.
     """
 
-    slot: str = "0"  # the session is the only one in this slot of the machine
-    owner: str = ""  # who asks, in words for others that want the slot
-    take_over: bool = False  # end the session that has the slot, as on timeout
-    linger: float = 3600.0  # seconds without a host until the session ends
-    beat: float = 15.0  # seconds between signs of life
-    silence: float = 45.0  # seconds without a byte from the host until it counts as gone
-    memory: int = 4 * 1024 * 1024  # bytes of unacknowledged frames
-    spool: int = 256 * 1024 * 1024  # bytes of them on the machine's disk, behind those
+    slot: str = Defaults.slot  # the session is the only one in this slot of the machine
+    owner: str = Defaults.owner  # who asks, in words for others that want the slot
+    take_over: bool = Defaults.take_over  # end the session that has the slot, as on timeout
+    linger: float = Defaults.linger  # seconds without a host until the session ends
+    beat: float = Defaults.beat  # seconds between signs of life
+    silence: float = (
+        Defaults.silence
+    )  # seconds without a byte from the host until it counts as gone
+    memory: int = Defaults.memory  # bytes of unacknowledged frames
+    spool: int = Defaults.spool  # bytes of them on the machine's disk, behind those
 
     def __post_init__(self) -> None:
         if not SLOT_NAME.match(self.slot):
