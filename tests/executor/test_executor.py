@@ -329,7 +329,10 @@ def test_a_failing_prepare_names_its_output(local: Connection, execute: Execute,
     assert str(caught.value) == (
         "local: prepare phase 'bad' failed: exit code 1; its output is in files/local/@prepare.local/bad.txt"
     )
-    assert run.file("local/@prepare.local/bad.txt") == b"oh\n"
+    assert caught.value.reason == "local: prepare phase 'bad' failed: exit code 1"
+    assert caught.value.output == "local/@prepare.local/bad.txt"
+    assert caught.value.tail == ("oh",)
+    assert run.file(caught.value.output) == b"oh\n"
     assert executor.alive
 
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 from atex_executor.errors import ProtocolBroken
-from atex_executor.output_file import OutputFile
+from atex_executor.output_file import TAIL_BYTES, OutputFile
 from atex_sut_agent.protocol import FileChunk, Marked, Noted, Output, Results
 
 from tests.executor.conftest import Run
@@ -19,6 +19,30 @@ def test_scripts_follow_each_other_in_one_file(run: Run) -> None:
     output.apply(Output(run=2, offset=0), b"two")
     output.apply(Output(run=2, offset=3), b"!\n")
     assert run.file(output.path) == b"one\ntwo!\n"
+
+
+def test_the_last_lines_are_those_of_the_present_script(run: Run) -> None:
+    output = OutputFile(run.sink, "f")
+    output.next_script()
+    output.apply(Output(run=1, offset=0), b"of the first\n")
+    output.next_script()
+    assert not output.tail
+    for offset, data in ((0, b"be"), (2, b"gin\n\xff\n"), (8, b"end")):
+        output.apply(Output(run=2, offset=offset), data)
+    assert output.tail == ("begin", "\ufffd", "end")
+
+
+def test_of_much_output_few_whole_lines_are_kept(run: Run) -> None:
+    output = OutputFile(run.sink, "f")
+    many = b"".join(b"%d\n" % number for number in range(10_000))
+    output.apply(Output(run=1, offset=0), many)
+    assert output.tail == tuple(str(number) for number in range(9_990, 10_000))
+    output.next_script()
+    output.apply(Output(run=2, offset=0), b"x" * 1990 + b"\nthe end, a whole line\n")
+    assert output.tail == ("the end, a whole line",)
+    output.next_script()
+    output.apply(Output(run=3, offset=0), b"x" * 10_000)
+    assert output.tail == ("x" * TAIL_BYTES,)
 
 
 @pytest.mark.parametrize("offset", [-1, 1, 5])

@@ -31,6 +31,16 @@ class UnsupportedPhase(ExecutorError):
 class PhaseFailed(ExecutorError):
     """A script of prepare or finish failed, ran longer than it may, or was cancelled. The machine is still there."""
 
+    def __init__(self, reason: str, *, output: str = "", tail: tuple[str, ...] = ()) -> None:
+        """`reason` names machine and phase; `output` is the file with what it printed, `tail` its last lines."""
+        super().__init__(f"{reason}; its output is in files/{output}" if output else reason)
+        self.reason = reason
+        """One line: which phase failed on which machine, and how."""
+        self.output = output
+        """The file, below `files/` of a run folder; empty where it did not begin."""
+        self.tail = tail
+        """The last lines that the script printed; of a machine that nobody trusts."""
+
 
 class MachineLost(ExecutorError):
     """The machine can not be used any more: it is unreachable, or its agent is gone or can not be trusted.

@@ -18,6 +18,9 @@ from atex_executor.errors import ProtocolBroken
 from atex_executor.sink import Sink
 from atex_executor.wishes import TOO_MANY, Bounds, OnMark, ignore_mark
 
+TAIL_LINES = 10  # of the end of what a script printed
+TAIL_BYTES = 2000  # the same
+
 _log = logging.getLogger(__name__)
 
 
@@ -35,13 +38,22 @@ class OutputFile:
         self._sink = sink
         self._begin = 0  # where the output of the present script begins
         self._length = 0  # of all
+        self._end = b""  # of the output of the present script
         self._results = 0  # of the present script
         self._bounds = Bounds()  # the same
         self._warned = False
 
+    @property
+    def tail(self) -> tuple[str, ...]:
+        """The last lines that the present script printed: few, and whole but for one that is very long."""
+        lines = self._end.decode("utf-8", "replace").splitlines()
+        cut = len(self._end) == TAIL_BYTES and len(lines) > 1
+        return tuple(lines[cut:][-TAIL_LINES:])
+
     def next_script(self) -> None:
         """Another script begins; its offsets count from here."""
         self._begin = self._length
+        self._end = b""
         self._results = 0
         self._bounds = Bounds()
         self._sink.output(self.path, self._length, b"")
@@ -56,6 +68,7 @@ class OutputFile:
                     )
                 self._sink.output(self.path, self._length, tail)
                 self._length += len(tail)
+                self._end = (self._end + tail[-TAIL_BYTES:])[-TAIL_BYTES:]
             case Results():
                 self._results = message.first - 1 + tail.count(b"\n")
                 self._warn_of_results()

@@ -72,7 +72,7 @@ class Phases:
             order = partial(self._order, f"{STRICT}{script}\n", tree, limit)
             ending = self._session.run(Job(order, output))
             self._session.recorded()
-            self._check(ending, what, output.path)
+            self._check(ending, what, output)
 
     def _order(self, script: str, tree: str, limit: float, restarts: int) -> Start:
         return Start(
@@ -83,7 +83,7 @@ class Phases:
             grace=_GRACE,
         )
 
-    def _check(self, ending: Ending, what: str, path: str) -> None:
+    def _check(self, ending: Ending, what: str, output: OutputFile) -> None:
         if ending.sink_error is not None:
             raise ending.sink_error
         lost = self._session.lost
@@ -93,7 +93,7 @@ class Phases:
         if verdict.status != "pass":
             reason = verdict.note or f"exit code {verdict.exit_code}"
             raise PhaseFailed(
-                f"{self._machine}: {what} failed: {reason}; its output is in files/{path}"
+                f"{self._machine}: {what} failed: {reason}", output=output.path, tail=output.tail
             )
 
 
