@@ -112,10 +112,11 @@ def test_inherited_duration_is_multiplied(grow: Grow) -> None:
         ("tty: 'yes'", "tty must be true or false"),
     ],
 )
-def test_bad_values_have_test_and_file(grow: Grow, metadata: str, problem: str) -> None:
-    script = "" if metadata.startswith("test:") else "test: 'true'\n"
-    with pytest.raises(MetadataError, match=f"^/tests/smoke: {problem}.*/tests/smoke.fmf.$"):
-        read(grow, f"{script}{metadata}\n")
+def test_bad_values_have_test_and_place(grow: Grow, metadata: str, problem: str) -> None:
+    script = "summary: s" if metadata.startswith("test:") else "test: 'true'"
+    place = "/tests/smoke.fmf, line 2"
+    with pytest.raises(MetadataError, match=f"^/tests/smoke: {problem}.*{place}.$"):
+        read(grow, f"{script}\n{metadata}\n")
 
 
 def test_a_long_value_is_cut(grow: Grow) -> None:

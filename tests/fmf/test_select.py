@@ -97,7 +97,7 @@ def test_directives(grow: Grow) -> None:
         ("manual: 1", "manual must be true or false, not 1"),
     ],
 )
-def test_bad_values_have_test_and_file(grow: Grow, metadata: str, problem: str) -> None:
+def test_bad_values_have_test_and_place(grow: Grow, metadata: str, problem: str) -> None:
     root = grow({"smoke.fmf": f"test: 'true'\n{metadata}\n"})
-    with pytest.raises(MetadataError, match=f"^/smoke: {problem} .{root}/smoke.fmf.$"):
+    with pytest.raises(MetadataError, match=f"^/smoke: {problem} .{root}/smoke.fmf, line 2.$"):
         discover(root)

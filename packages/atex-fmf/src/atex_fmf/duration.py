@@ -52,5 +52,6 @@ def _invalid(text: str) -> MetadataError:
     shown = text if len(text) <= 50 else f"{text[:50]}..."
     return MetadataError(
         f"duration {shown!r} is invalid: write numbers with s, m, h or d, like '1h 30m', "
-        "and factors like '*1.5'"
+        "and factors like '*1.5'",
+        path=("duration",),
     )

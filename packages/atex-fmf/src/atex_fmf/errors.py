@@ -25,19 +25,32 @@ class AmbiguousPlan(FmfError):
 
 class MetadataError(FmfError):
     """A value of a test or a plan that has no meaning, or one that ATEX does not honour yet and
-    must not ignore. Names the test or plan, the key and the file.
+    must not ignore. Names the test or plan, the key, the file and the line.
 
     Also raised by `Test`, `Suite` and `parse_duration()` when they are used by hand.
     """
 
-    def __init__(self, problem: str, *, name: str = "", file: str = "") -> None:
-        super().__init__((f"{name}: " if name else "") + problem + (f" ({file})" if file else ""))
+    def __init__(
+        self,
+        problem: str,
+        *,
+        name: str = "",
+        file: str = "",
+        line: int = 0,
+        path: tuple[str | int, ...] = (),
+    ) -> None:
+        place = f"{file}, line {line}" if line else file
+        super().__init__((f"{name}: " if name else "") + problem + (f" ({place})" if place else ""))
         self.problem = problem
         """What is wrong, without the place."""
         self.name = name
         """Of the test or plan; empty where it is not known."""
         self.file = file
         """Absolute path of the metadata; empty where there is none."""
+        self.line = line
+        """Where in the file, counted from 1; 0 where it is not known."""
+        self.path = path
+        """The keys, and positions in lists, that lead to the value; empty where it is about none."""
 
 
 class PatternError(FmfError):

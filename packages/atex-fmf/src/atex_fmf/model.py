@@ -53,11 +53,13 @@ class Test(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if not self.name.startswith("/"):
-            raise self._error("the name of a test begins with '/'")
+            raise self._error("the name of a test begins with '/'", key="name")
         if not 0 < self.duration < math.inf:
-            raise self._error(f"duration must be more than 0 seconds, not {self.duration}")
+            raise self._error(
+                f"duration must be more than 0 seconds, not {self.duration}", key="duration"
+            )
         if self.serial < 0:
-            raise self._error(f"serial must not be negative, like {self.serial}")
+            raise self._error(f"serial must not be negative, like {self.serial}", key="serial")
         msgspec.structs.force_setattr(self, "path", self._plain_path())
         if not self.duration_text:
             usual = self.duration == DEFAULT_SECONDS
@@ -67,19 +69,21 @@ class Test(msgspec.Struct, frozen=True, kw_only=True):
     def _plain_path(self) -> str:
         """`path` without `.`, `..` and needless slashes."""
         if not self.path.startswith("/"):
-            raise self._error(f"path {self.path!r} must begin with '/', the top of the tree")
+            raise self._error(
+                f"path {self.path!r} must begin with '/', the top of the tree", key="path"
+            )
         parts: list[str] = []
         for part in self.path.split("/"):
             if part == "..":
                 if not parts:
-                    raise self._error(f"path {self.path!r} leaves the tree")
+                    raise self._error(f"path {self.path!r} leaves the tree", key="path")
                 parts.pop()
             elif part not in {"", "."}:
                 parts.append(part)
         return "/" + "/".join(parts)
 
-    def _error(self, problem: str) -> MetadataError:
-        return MetadataError(problem, name=self.name)
+    def _error(self, problem: str, *, key: str) -> MetadataError:
+        return MetadataError(problem, name=self.name, path=(key,))
 
 
 class Phase(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,28 +3,51 @@ the value stands."""
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import MetadataError
+from .places import Path, Places
+
+
+class Origin(NamedTuple):
+    """The node that keys belong to."""
+
+    name: str
+    file: str
+    data: Mapping[str, Any]
+    places: Places
 
 
 class Keys:
-    """The keys of a node, or of a phase within one. A key whose value is null counts as absent.
+    """The keys of a node, or of a mapping within one. A key whose value is null counts as absent.
 
     All readers raise MetadataError for a value of the wrong type.
     """
 
-    def __init__(self, data: Mapping[str, Any], *, name: str, file: str, within: str = "") -> None:
+    def __init__(self, data: Mapping[str, Any], *, origin: Origin, path: Path = ()) -> None:
         self.data = data
-        self.name = name
+        self.name = origin.name
         """Of the node, like "/tests/smoke"."""
-        self.file = file
+        self.file = origin.file
         """Absolute path of the last file that defines the node."""
-        self._within = within
+        self._origin = origin
+        self._path = path  # from the data of the node to these
 
-    def error(self, problem: str) -> MetadataError:
-        """The problem and its place, for the caller to raise."""
-        return MetadataError(f"{self._within}{problem}", name=self.name, file=self.file)
+    def inside(self, *path: str | int) -> "Keys":
+        """The mapping to which keys, and positions in lists, lead from here."""
+        data = self.data
+        for step in path:
+            data = data[step]  # type: ignore[index]
+        return Keys(data, origin=self._origin, path=(*self._path, *path))
+
+    def error(self, problem: str, *, key: str | Path = ()) -> MetadataError:
+        """The problem, for the caller to raise, and the place of the key it is about (or of what a
+        path of keys leads to); where there is none, the place of all of these keys."""
+        path = (*self._path, *([key] if isinstance(key, str) else key))
+        place = self._origin.places.find(self.name, self._origin.data, path)
+        file, line = place or (self.file, 0)
+        within = "".join(f"{step}: " for step in self._path if isinstance(step, str))
+        return MetadataError(f"{within}{problem}", name=self.name, file=file, line=line, path=path)
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value as it is."""
@@ -69,7 +92,7 @@ class Keys:
             return tuple(re.compile(pattern) for pattern in self.strings(key))
         except re.error as error:
             raise self.error(
-                f"{key}: {error.pattern!r} is not a regular expression: {error}"
+                f"{key}: {error.pattern!r} is not a regular expression: {error}", key=key
             ) from error
 
     def environment(self) -> dict[str, str]:
@@ -77,46 +100,54 @@ class Keys:
         variables = self.get("environment", {})
         if not isinstance(variables, dict):
             raise self._wrong("environment", "a mapping of names to values")
-        return {
-            self._variable_name(name): self._variable_value(name, value)
-            for name, value in variables.items()
-        }
+        if not variables:
+            return {}
+        keys = self.inside("environment")
+        return {_variable_name(keys, name): _variable_value(keys, name) for name in variables}
 
     def phases(self, step: str) -> list["Keys"]:
         """The phases of a step of a plan: a mapping is one phase, a list has any number."""
         values = self._list(step)
         if not all(isinstance(value, dict) for value in values):
             raise self._wrong(step, "a mapping or a list of mappings")
-        return [Keys(value, name=self.name, file=self.file, within=f"{step}: ") for value in values]
+        if isinstance(self.get(step), dict):
+            return [self.inside(step)]
+        return [self.inside(step, position) for position in range(len(values))]
 
     def _list(self, key: str) -> tuple[Any, ...]:
         value = self.get(key, [])
         return tuple(value) if isinstance(value, list) else (value,)
 
-    def _variable_name(self, name: object) -> str:
-        if not isinstance(name, str) or not name or "=" in name or "\0" in name:
-            raise self.error(f"environment: {name!r} cannot be the name of a variable")
-        return name
-
-    def _variable_value(self, name: str, value: object) -> str:
-        if value is None or isinstance(value, dict | list) or "\0" in str(value):
-            raise self.error(
-                f"environment: the value of {name} must be a string, a number, true or false, "
-                f'not {_shown(value)}; an empty one is ""'
-            )
-        return str(value)
-
     def _wrong(self, key: str, wanted: str) -> MetadataError:
-        return self.error(f"{key} must be {wanted}, not {_shown(self.data[key])}")
+        return self.error(f"{key} must be {wanted}, not {_shown(self.data[key])}", key=key)
 
 
 class Node(Keys):
     """A node of the tree, inherited and adjusted."""
 
-    def __init__(self, data: Mapping[str, Any], *, name: str, file: str, folder: str) -> None:
-        super().__init__(data, name=name, file=file)
+    def __init__(
+        self, data: Mapping[str, Any], *, name: str, file: str, folder: str, places: Places
+    ) -> None:
+        super().__init__(data, origin=Origin(name, file, data, places))
         self.folder = folder
         """Where `file` lies, counted from the top of the tree: begins with "/"."""
+
+
+def _variable_name(keys: Keys, name: object) -> str:
+    if not isinstance(name, str) or not name or "=" in name or "\0" in name:
+        raise keys.error(f"{name!r} cannot be the name of a variable", key=str(name))
+    return name
+
+
+def _variable_value(keys: Keys, name: str) -> str:
+    value = keys.data[name]
+    if value is None or isinstance(value, dict | list) or "\0" in str(value):
+        raise keys.error(
+            f"the value of {name} must be a string, a number, true or false, "
+            f'not {_shown(value)}; an empty one is ""',
+            key=name,
+        )
+    return str(value)
 
 
 def _shown(value: object) -> str:

@@ -10,7 +10,7 @@ def read_test(node: Node) -> Test:
     """The test that a node defines. Raises MetadataError."""
     script = node.string("test", "")
     if not script:
-        raise node.error("test is empty")
+        raise node.error("test is empty", key="test")
     duration = _duration_text(node)
     try:
         return Test(
@@ -28,8 +28,11 @@ def read_test(node: Node) -> Test:
             tty=node.boolean("tty", False),
             metadata=dict(node.data),
         )
-    except MetadataError as error:  # what Test and parse_duration() raise names no file
-        raise node.error(error.problem) from error
+    except MetadataError as error:
+        if error.file:
+            raise
+        # What Test and parse_duration() raise knows the key, but no place.
+        raise node.error(error.problem, key=error.path) from error
 
 
 def _duration_text(node: Node) -> str:

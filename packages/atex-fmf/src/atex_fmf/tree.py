@@ -14,6 +14,7 @@ import fmf
 
 from .errors import MetadataError, TreeError
 from .node import Keys, Node
+from .places import Path, Places
 
 # What tmt 1.78 lets a filter see of a test that does not have the key itself. Without them
 # `tag: -slow` would turn down a test that has no tags.
@@ -65,7 +66,8 @@ def read_tree(folder: str | os.PathLike[str], context: Mapping[str, str | Sequen
     tree = _grown(os.path.abspath(folder))
     _check_readable(tree.root)
     _adjust(tree, context)
-    return Tree(tree.root, tuple(_node(leaf) for leaf in tree.climb() if leaf.data))
+    places = Places(tree.root)
+    return Tree(tree.root, tuple(_node(leaf, places) for leaf in tree.climb() if leaf.data))
 
 
 class Filter:
@@ -133,7 +135,7 @@ def _check_readable(root: str) -> None:
         folders[:] = [name for name in folders if not name.startswith(".")]
 
 
-def _node(leaf: Any) -> Node:
+def _node(leaf: Any, places: Places) -> Node:
     """A leaf of the tree as our own; the library's objects stay behind."""
     # A node that inherits nothing and has no file of its own is defined in its parent's.
     origin = leaf
@@ -141,7 +143,7 @@ def _node(leaf: Any) -> Node:
         origin = origin.parent
     file = str(origin.sources[-1])
     folder = os.path.normpath("/" + os.path.relpath(os.path.dirname(file), leaf.root))
-    return Node(leaf.data, name=leaf.name, file=file, folder=folder)
+    return Node(leaf.data, name=leaf.name, file=file, folder=folder, places=places)
 
 
 def _at_file(error: Exception, start: str) -> TreeError:
@@ -164,13 +166,27 @@ def _at_node(error: Exception, function: str) -> MetadataError:
     node = _innermost(error, function=function, variable="self")
     if node is None:
         return MetadataError(f"{function}: {error}")
-    return _node(node).error(f"{function}: {error}")
+    rule = _rule(error, node) if function == "adjust" else ()
+    path = (*rule, *_locals(error, function="_merge_special", variable="key"))
+    return _node(node, Places(node.root)).error(f"{function}: {error}", key=path)
+
+
+def _rule(error: Exception, node: Any) -> Path:
+    """What in the data of the node was being applied: the rules, one of them, or its condition."""
+    rules = node.data.get("adjust")
+    rule = _innermost(error, function="apply_rules", variable="rule")
+    position = (rules.index(rule),) if isinstance(rules, list) and rule in rules else ()
+    when = ("when",) if isinstance(error, fmf.context.InvalidRule) else ()
+    return ("adjust", *position, *when)
 
 
 def _innermost(error: Exception, *, function: str, variable: str) -> Any:
     """A local variable of the innermost call of a function that the exception came through."""
-    value = None
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_code.co_name == function:
-            value = frame.f_locals.get(variable, value)
-    return value
+    return next(reversed(_locals(error, function=function, variable=variable)), None)
+
+
+def _locals(error: Exception, *, function: str, variable: str) -> list[Any]:
+    """A local variable of all calls of a function that the exception came through, from outside."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    calls = [frame for frame in frames if frame.f_code.co_name == function]
+    return [call.f_locals[variable] for call in calls if variable in call.f_locals]
