@@ -39,6 +39,18 @@ def test_narrowed_and_adjusted(atex: Atex) -> None:
     assert "/tests/fedora-only" in atex("ls", atex.tree, "-c", "distro=rhel,fedora").lines
 
 
+def test_context_from_a_file(atex: Atex) -> None:
+    atex.write("tests.fmf", TESTS)
+    atex.write("fedora.yaml", "distro: fedora-42\n")
+    file = f"@{atex.tree / 'fedora.yaml'}"
+    assert "/tests/fedora-only" in atex("ls", atex.tree, "-c", file).lines
+    replaced = atex("ls", atex.tree, "-c", file, "-c", "distro=centos")
+    assert "/tests/fedora-only" not in replaced.lines
+    missing = atex("ls", atex.tree, "-c", "@nowhere.yaml")
+    assert missing.code == 64
+    assert "nowhere.yaml: No such file" in missing.err
+
+
 def test_json(atex: Atex) -> None:
     atex.write("tests.fmf", TESTS)
     early, late = json.loads(atex("ls", atex.tree, "--json").out)

@@ -1,9 +1,11 @@
 """Reads fmf trees into tests and plans."""
 
+from .context import parse_context
 from .discover import discover
 from .duration import parse_duration
 from .errors import (
     AmbiguousPlan,
+    ContextError,
     FmfError,
     MetadataError,
     PatternError,
@@ -16,6 +18,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AmbiguousPlan",
+    "ContextError",
     "FmfError",
     "MetadataError",
     "PatternError",
@@ -26,5 +29,6 @@ __all__ = [
     "Test",
     "TreeError",
     "discover",
+    "parse_context",
     "parse_duration",
 ]

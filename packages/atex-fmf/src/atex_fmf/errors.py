@@ -55,3 +55,7 @@ class MetadataError(FmfError):
 
 class PatternError(FmfError):
     """One of the regular expressions in the `tests` argument of `discover()` is none."""
+
+
+class ContextError(FmfError):
+    """What `parse_context()` was given is no context. Names the word, or the file and what is wrong in it."""

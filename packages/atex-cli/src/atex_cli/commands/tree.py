@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
-from atex_fmf import FmfError, Suite, discover
+from atex_fmf import FmfError, Suite, discover, parse_context
 
 from atex_cli.errors import Refused
 from atex_cli.invocation import Invocation
@@ -35,7 +35,7 @@ def tree_options(command: _Command) -> _Command:
                 metavar="KEY=VALUE[,VALUE...]",
                 multiple=True,
                 callback=_read_context,
-                help="A dimension of the fmf context, for all machines.",
+                help="A dimension of the fmf context, for all machines; @FILE: those in a file.",
             ),
             click.option(
                 "-v",
@@ -65,13 +65,10 @@ def read_suite(
 def _read_context(
     ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> Context:
-    context: Context = {}
-    for value in values:
-        key, equals, words = value.partition("=")
-        if not key or not equals or not words:
-            raise click.BadParameter(f"{value!r} is not KEY=VALUE", ctx, parameter)
-        context.setdefault(key, []).extend(words.split(","))
-    return context
+    try:
+        return parse_context(values)
+    except FmfError as error:
+        raise click.BadParameter(str(error), ctx, parameter) from error
 
 
 def _be_verbose(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
