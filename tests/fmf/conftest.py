@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 Grow = Callable[[Mapping[str, str]], Path]
-"""Writes files below a new tree and returns its root."""
+"""Writes files below a new tree and returns its root; the text `-> a` is a symlink to `a`."""
 
 
 @pytest.fixture
@@ -16,7 +16,10 @@ def grow(tmp_path: Path) -> Grow:
         for name, text in {".fmf/version": "1\n", **files}.items():
             file = root / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
+            if text.startswith("-> "):
+                file.symlink_to(text.removeprefix("-> "))
+            else:
+                file.write_text(text)
         return root
 
     return grow

@@ -137,12 +137,15 @@ def _check_readable(root: str) -> None:
 
 def _node(leaf: Any, places: Places) -> Node:
     """A leaf of the tree as our own; the library's objects stay behind."""
-    # A node that inherits nothing and has no file of its own is defined in its parent's.
+    # A node that inherits nothing and has no file of its own is defined in its parent's; tmt, which knows of no
+    # file then, runs it in the top folder.
     origin = leaf
     while not origin.sources:
         origin = origin.parent
     file = str(origin.sources[-1])
-    folder = os.path.normpath("/" + os.path.relpath(os.path.dirname(file), leaf.root))
+    folder = "/"
+    if leaf.sources:
+        folder = os.path.normpath("/" + os.path.relpath(os.path.dirname(file), leaf.root))
     return Node(leaf.data, name=leaf.name, file=file, folder=folder, places=places)
 
 
