@@ -78,7 +78,7 @@ ADJUSTED = {
         - {enabled: true, when: arch == s390x}
         """,
     "merge-operators": """
-        - {when: distro is defined, tag-: [base], require+: [sed], duration+: ' *2'}
+        - {when: distro is defined, tag-: [base], require+: [sed], duration: 1m}
         - {when: arch == x86_64, environment+: {A: '2'}, test~: /run/go/}
         """,
     "order": "{order: 1, when: distro == fedora}",

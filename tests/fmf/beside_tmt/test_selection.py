@@ -8,7 +8,7 @@ from tests.fmf.beside_tmt.conftest import Agree
 
 TESTS = """
 test: run
-link: {verifies: https://example.com/1}
+link: {verifies: "https://example.com/1"}
 /one: {order: 60, tag: slow, tier: 1, component: [bash]}
 /three: {tag: [quick, net], tier: '2'}
 /two: {order: 50, enabled: true, contact: Me <me@example.com>}
