@@ -1,7 +1,6 @@
 """tmt, and the question whether it and ATEX select the same."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
@@ -20,8 +19,23 @@ def tmt() -> Iterator[Tmt]:
         yield tmt
 
 
+NOT_YET = {
+    "adjust-tests-empty",
+    "include",
+    "include-and-exclude",
+    "include-and-test",
+    "include-string",
+    "require-test",
+    "test_the_context_of_a_plan_is_for_its_tests",
+}
+
+
 @pytest.fixture
-def agree(tmt: Tmt, grow: Grow) -> Agree:
+def agree(tmt: Tmt, grow: Grow, request: pytest.FixtureRequest) -> Agree:
+    name = request.node.callspec.id if hasattr(request.node, "callspec") else request.node.name
+    if name in NOT_YET:
+        request.applymarker(pytest.mark.xfail(strict=True))
+
     def agree(
         files: Mapping[str, str], *, plan: str = "/plan", context: Context | None = None
     ) -> Outcome:

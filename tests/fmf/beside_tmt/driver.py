@@ -4,10 +4,10 @@
     {"tests": [...], "environment": {...}}
     {"error": "..."}
 
-It imports tmt once, which takes seconds, and answers each request in a fork: so every run finds tmt's global state as it
-is after importing. What runs in there is tmt's own command line, `tmt run discover plan --name`, up to the end of the
-step. Left out is only what costs time and decides nothing: the state files, the facts about this machine, the scripts and
-the copy of the tree that later steps would use.
+It imports tmt once, which takes seconds, and answers each request in a fork: so every run finds tmt's global state as
+it is after importing. What runs in there is tmt's own command line, `tmt run discover plan --name`, up to the end of
+the step. Left out is only what costs time and decides nothing: the state files, the facts about this machine, and the
+scripts and the copy of the tree that later steps would use.
 """
 
 import json
@@ -20,10 +20,12 @@ from typing import IO, Any, NoReturn, cast
 import tmt.__main__
 import tmt.base.plan
 import tmt.base.run
+import tmt.cli._root
 import tmt.log
 import tmt.steps
 import tmt.steps.discover
 import tmt.utils
+from tmt._compat.pathlib import Path
 
 SCHEMAS = ("plan.yaml", "test.yaml", "story.yaml")
 OWN_VARIABLES = "TMT_"  # what tmt's variables begin with; they are about this very run
@@ -41,13 +43,15 @@ def main() -> None:
             _answer(json.loads(line), answers)
         _, status = os.waitpid(child, 0)
         if status:
-            _say(answers, {"error": f"tmt's process ended with {os.waitstatus_to_exitcode(status)}"})
+            _say(
+                answers, {"error": f"tmt's process ended with {os.waitstatus_to_exitcode(status)}"}
+            )
 
 
 def _import() -> None:
     tmt.__main__.import_cli_commands()
     for schema in SCHEMAS:
-        tmt.utils.load_schema(tmt.utils.Path(schema))  # which remembers it
+        tmt.utils.load_schema(Path(schema))  # which remembers it
     for owner, method in (
         (tmt.log.Logger, "debug"),
         (tmt.base.run.Run, "show_runner"),
@@ -67,19 +71,14 @@ def _answer(request: Mapping[str, Any], answers: IO[str]) -> NoReturn:
         _after_discovery(lambda step: _say(answers, _selection(step)))
         context = [word for value in request["context"] for word in ("--context", value)]
         step = ["discover", "plan", "--name", f"^{re.escape(request['plan'])}$"]
-        _run([*context, "run", "--id", request["workdir"], *step])
+        arguments = [*context, "run", "--id", request["workdir"], *step]
+        tmt.cli._root.main(arguments, standalone_mode=False)
+        raise RuntimeError("tmt ended without discovering anything")
     except BaseException as error:
         _say(answers, {"error": _words(error)})
         status = 0
     finally:
         os._exit(status)
-
-
-def _run(arguments: list[str]) -> None:
-    import tmt.cli._root
-
-    tmt.cli._root.main(arguments, standalone_mode=False)
-    raise RuntimeError("tmt ended without discovering anything")
 
 
 def _after_discovery(call: Callable[[Any], None]) -> None:

@@ -20,11 +20,13 @@ TREES = {
         "nothing.fmf": "/a: {recommend+: [vim], environment+: {X: '1'}}\n",
     },
     "merge-minus": {
-        "main.fmf": "test: run --fast\ntag: [base, more]\nenvironment: {A: '1', B: '2'}\nrequire: [bash, sed]\norder: 10\n",
-        "minus.fmf": "/a: {tag-: [base], require-: [sed]}\n/b: {environment-: [A]}\n/c: {order-: 15}\n/d: {test-: ' --fast'}\n",
+        "main.fmf": "test: run --fast\ntag: [base, more]\nenvironment: {A: '1', B: '2'}\n"
+        "require: [bash, sed]\norder: 10\n",
+        "minus.fmf": "/a: {tag-: [base], require-: [sed]}\n/b: {environment-: [A]}\n"
+        "/c: {order-: 15}\n/d: {test-: ' --fast'}\n",
     },
     "merge-regexp": {
-        "main.fmf": "test: run slow slow\ntag: [base-1, base-2]\nrequire: [python3.11, sed]\nenvironment: {A: old one}\n",
+        "main.fmf": "test: run slow slow\ntag: [base-1, base-2]\nrequire: [python3.11, sed]\n",
         "tilde.fmf": "/a: {test~: /slow/fast/}\n/b: {tag~: '/base-(.)/new-\\1/'}\n"
         "/c: {require~: ['/3.11/3.12/', ';^s;z;']}\n",
     },

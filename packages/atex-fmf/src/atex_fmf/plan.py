@@ -72,9 +72,10 @@ def read_selection(node: Node) -> Selection:
 
 
 def _is_plan(node: Node) -> bool:
-    # tmt wants to see `execute` or `plan`; a plan for ATEX alone needs no `execute`.
+    # To tmt whatever has `execute` or `plan` is a plan, and one that inherits `test` is a test as well. A plan for
+    # ATEX alone needs no `execute`.
     keys = node.data.keys()
-    return bool(keys & {"discover", "execute", "plan"}) and not keys & {"test", "story"}
+    return bool(keys & {"execute", "plan"}) or ("discover" in keys and "test" not in keys)
 
 
 def _phases(node: Node, step: str) -> tuple[Phase, ...]:

@@ -52,7 +52,7 @@ def narrow(nodes: Iterable[Node], patterns: str | Sequence[str]) -> list[Node]:
 
 
 def _is_test(node: Node) -> bool:
-    return "test" in node.data and "story" not in node.data
+    return "test" in node.data
 
 
 def _is_automatic(node: Node) -> bool:

@@ -71,15 +71,15 @@ def read_tree(folder: str | os.PathLike[str], context: Mapping[str, str | Sequen
 
 
 class Filter:
-    """A filter of a plan, such as `tag: quick & tier: 1 | /smoke`."""
+    """A filter of a plan, such as `tag: quick & tier: 1 | tag: -slow`."""
 
     def __init__(self, expression: str, plan: Keys) -> None:
         self._expression = expression
         self._plan = plan
 
     def matches(self, node: Node) -> bool:
-        """Whether a test passes. A part without a colon is searched for in its name; a key that
-        neither the test nor tmt's defaults have is no match.
+        """Whether a test passes. A key that neither the test nor tmt's defaults have is no match; nor is, as in
+        tmt, a part without a colon, which the library would search for in the name.
 
         Raises MetadataError, of the plan, for a filter that is broken.
         """
@@ -89,7 +89,7 @@ class Filter:
             if isinstance(value, bool):  # people write both `enabled: true` and `enabled: True`
                 data[key] = [str(value), str(value).lower()]
         try:
-            return bool(fmf.filter(self._expression, data, regexp=True, name=node.name))
+            return bool(fmf.filter(self._expression, data, regexp=True))
         except fmf.utils.FilterError:
             return False
         except Exception as error:
