@@ -12,9 +12,10 @@ from atex_sut_agent.sut.machine import boot
 from tests.sut_agent.driver import Agent
 
 NO_NOTES = [
-    *(b"", b"5", b"[1, 2, 5]", b"{}", b"null", b'"abc"', b"\xff", b"[" * 100_000),
-    *(b'{"a": 1, "b": 2, "c": 3}', b"[[], 5, []]", b"[true, 5, []]", b"[0, 5, []]", b"[1, 5, []]"),
-    *(b'["7", 5, []]', b"[7, null, []]", b"[7, 5, null]", b"[7, 5, 5]", b"[-1, 5, []]"),
+    *(b"", b"5", b"[7, 5]", b"{}", b"null", b'"abc"', b"\xff", b"[" * 100_000),
+    *(b'{"a": 1, "b": 2, "c": 3, "d": 4}', b'[[], 5, "", 0]', b'[true, 5, "", 0]'),
+    *(b'[0, 5, "", 0]', b'[1, 5, "", 0]', b'["7", 5, "", 0]', b'[7, null, "", 0]'),
+    *(b"[7, 5, null, 0]", b'[7, 5, "", null]', b"[7, 5, 5, 5]", b'[-1, 5, "", 0]'),
 ]
 
 
@@ -34,7 +35,7 @@ def test_what_is_no_note_of_a_leader_is_none(note: bytes, tmp_path: Path) -> Non
 @pytest.mark.parametrize("pid", ["0", "1", "-7", "true", '"7"'])
 def test_nobody_is_taken_for_a_leader_who_is_none(pid: str, tmp_path: Path) -> None:
     boot_id, init_started = boot()
-    (tmp_path / "leader").write_text(f'[{pid}, 5, ["{boot_id}", {init_started}]]')
+    (tmp_path / "leader").write_text(f'[{pid}, 5, "{boot_id}", {init_started}]')
     assert leader.recall(str(tmp_path)) == (None, "")
 
 
@@ -48,7 +49,7 @@ def test_a_fifo_or_a_link_is_no_note_and_makes_way_for_one(child: int, tmp_path:
         assert leader.recall(folder) == (None, "")
         assert last_words.read(folder) == ""
         leftovers.end_processes(str(tmp_path.parent), "0", folder)
-        leader.remember(folder, child)
+        leader.remember(folder, leader.identify(child))
         last_words.leave(folder, OSError("what it was"))
         leftovers.claim(folder, "0")
         assert leader.recall(folder) == (child, "the agent was killed")

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 from atex_sut_agent.protocol import MAX_OWNER, Bye, Exited, Restarting, Settings
 from atex_sut_agent.sut import slot as slot_module
-from atex_sut_agent.sut.machine import boot
-from atex_sut_agent.sut.processes import state_and_start
+from atex_sut_agent.sut.leader import identify
 from atex_sut_agent.sut.slot import Slot, Words
 from hypothesis import given
 from hypothesis import strategies as st
@@ -503,10 +502,10 @@ def test_the_longest_words_are_read_as_they_were_said(owner: str, test: str) -> 
         patch.setattr(slot_module, "FOLDERS", [folder])
         assert ours.take()
         ours.introduce("\U0001f600" * 300, "0" * 32)
-        ours.tell("\\" * 300, os.getpid())
+        ours.tell("\\" * 300, identify(os.getpid()))
         assert len(ours.words().test) == MAX_OWNER
         ours.introduce(owner, "0" * 32)
-        ours.tell(test, os.getpid())
+        ours.tell(test, identify(os.getpid()))
         words = ours.words()
         assert words.owner == "".join(filter(str.isprintable, owner[:MAX_OWNER]))
         assert words.test == "".join(filter(str.isprintable, test[:MAX_OWNER]))
@@ -543,7 +542,7 @@ def test_no_words_stay_in_a_file_that_can_not_be_removed(
 def test_survivors_are_those_of_this_boot_and_this_process() -> None:
     # A session of its own: the test's own may be led from outside its pid namespace, where getsid() says 0.
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True) as led:
-        pid, start = led.pid, state_and_start(led.pid)[1]
-        assert Words({"leader": [pid, start, *boot()]}).survivors() == [pid]
-        assert Words({"leader": [pid, start + 1, *boot()]}).survivors() == []
+        pid, start, *boot = identity = identify(led.pid)
+        assert Words({"leader": identity}).survivors() == [pid]
+        assert Words({"leader": [pid, start + 1, *boot]}).survivors() == []
         assert Words({"leader": [pid, start, "another boot", 1]}).survivors() == []

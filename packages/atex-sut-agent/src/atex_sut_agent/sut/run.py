@@ -101,7 +101,8 @@ class Run:
             self._tether,
         )
         undo.callback(processes.end_leader, pid)
-        leader.remember(self._folder, pid)
+        self.identity = leader.identify(pid)  # of its leader
+        leader.remember(self._folder, self.identity)
         self._output.handed_over()
         doors.close_pipe()
         return pid

@@ -80,7 +80,7 @@ class Runs:
             return
         self.current = run
         self._key = key
-        self._slot.tell(str(order.get("test", "")), run.leader)
+        self._slot.tell(str(order.get("test", "")), run.identity)
 
     def acknowledged(self, frame: int) -> None:
         """The host has applied all frames up to this one."""

@@ -15,8 +15,8 @@ import re
 import stat
 import time
 
-from .machine import boot
-from .processes import session_members, state_and_start
+from .leader import find
+from .processes import session_members
 
 TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
 if TYPE_CHECKING:
@@ -49,18 +49,8 @@ class Words:
 
     def survivors(self) -> "list[int]":
         """Return the processes (pids) that the last run of this owner left behind."""
-        try:
-            pid, start, boot_id, init_started = self._leader
-            if (boot_id, init_started) != boot() or not isinstance(pid, int) or pid < 2:
-                return []
-        except (TypeError, ValueError):
-            return []
-        try:
-            if state_and_start(pid)[1] != start:
-                return []  # another process has that number by now
-        except OSError:
-            pass  # the leader is gone; as long as its session has a member, nobody else gets that number
-        return session_members(pid)
+        leader, _ = find(self._leader)
+        return [] if leader is None else session_members(leader)
 
 
 class Slot:
@@ -100,11 +90,11 @@ class Slot:
         self._said = {"owner": _printable(owner), "session": session, "since": int(time.time())}
         self._write()
 
-    def tell(self, test: str, leader: int) -> None:
-        """Tell others that `test` runs, whose session `leader` leads."""
+    def tell(self, test: str, leader: "list[Any]") -> None:
+        """Tell others that `test` runs, whose session is led by who has this identity (`leader.py`)."""
         self._said.pop("until", None)
         self._said["test"] = _printable(test)
-        self._said["leader"] = [leader, state_and_start(leader)[1], *boot()]
+        self._said["leader"] = leader
         self._write()
 
     def reserve(self, seconds: float) -> None:
