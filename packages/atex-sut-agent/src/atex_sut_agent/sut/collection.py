@@ -14,6 +14,7 @@ from .framing import MAX_CHUNK
 from .listener import Listener
 from .loop import Loop, Timer
 from .names import file_name_error
+from .opening import FOLDER, SAFELY
 from .results import GrammarError
 
 TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
@@ -24,8 +25,6 @@ _TURN = 4 * MAX_CHUNK  # bytes in one turn of the loop
 _ENTRY = 4096  # bytes that looking at an entry counts for
 _MAX_DEPTH = 64  # folders inside each other
 _MAX_REMARKS = 20
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Collection:
@@ -112,9 +111,9 @@ class Collection:
     def _collect(self) -> "Generator[int, None, None]":
         above, name = os.path.split(self._data)
         try:
-            above_fd = os.open(above, _FOLDER)
+            above_fd = os.open(above, FOLDER)
             try:
-                fd = os.open(name, _FOLDER, dir_fd=above_fd)
+                fd = os.open(name, FOLDER, dir_fd=above_fd)
             finally:
                 os.close(above_fd)
         except OSError as error:
@@ -153,10 +152,10 @@ class Collection:
             yield _ENTRY
         elif stat.S_ISDIR(kind):
             yield _ENTRY
-            inner = os.open(name, _FOLDER, dir_fd=fd)
+            inner = os.open(name, FOLDER, dir_fd=fd)
             yield from self._collect_folder(inner, path + "/", depth + 1)
         else:
-            opened = os.open(name, _FILE, dir_fd=fd)
+            opened = os.open(name, SAFELY, dir_fd=fd)
             try:
                 yield from self._send_file(opened, path)
             finally:

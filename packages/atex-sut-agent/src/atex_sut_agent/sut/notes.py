@@ -8,12 +8,12 @@ import errno
 import os
 import stat
 
-_SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+from .opening import SAFELY
 
 
 def read(path: str, longest: int) -> bytes:
     """Return the first `longest` bytes of a note. Raises OSError where there is none."""
-    fd = os.open(path, os.O_RDONLY | _SAFELY)
+    fd = os.open(path, os.O_RDONLY | SAFELY)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise OSError(errno.EINVAL, "is no plain file", path)
@@ -25,7 +25,7 @@ def read(path: str, longest: int) -> bytes:
 def write(path: str, note: bytes) -> None:
     """Leave a note in the place of what is there, unless that is a folder. Raises OSError."""
     remove(path)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY, 0o600)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, 0o600)
     try:
         os.write(fd, note)
     finally:

@@ -7,18 +7,18 @@ is a mount point can not be moved, and only what was moved is entered. No link i
 import contextlib
 import os
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from .opening import FOLDER
 
 
 def remove_tree(path: str) -> None:
     """Remove the folder at `path` with all in it. Raises OSError where something stays, with the rest gone."""
-    top = os.open(path, _FOLDER)
+    top = os.open(path, FOLDER)
     try:
         pending = _remove_entries(top, top)
         while pending:
             name = pending.pop()
             with contextlib.suppress(OSError):
-                folder = os.open(name, _FOLDER, dir_fd=top)
+                folder = os.open(name, FOLDER, dir_fd=top)
                 try:
                     pending += _remove_entries(folder, top)
                 finally:

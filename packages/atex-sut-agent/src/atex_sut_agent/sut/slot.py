@@ -15,7 +15,9 @@ import re
 import stat
 import time
 
+from . import notes
 from .leader import find
+from .opening import SAFELY
 from .processes import session_members
 
 TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
@@ -154,19 +156,18 @@ def _lock(path: str) -> int:
 
 
 def _open(path: str) -> int:
-    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
         # Without O_CREAT, which the kernel does not like for a file of another user's (fs.protected_regular).
-        return os.open(path, os.O_RDWR | flags)
+        return os.open(path, os.O_RDWR | SAFELY)
     except OSError as error:
         if error.errno in _NOT_WRITABLE:
-            return os.open(path, os.O_RDONLY | flags)
+            return os.open(path, os.O_RDONLY | SAFELY)
         if error.errno != errno.ENOENT:
             raise
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | flags, 0o666)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | SAFELY, 0o666)
     except FileExistsError:  # somebody was faster
-        return os.open(path, os.O_RDWR | flags)
+        return os.open(path, os.O_RDWR | SAFELY)
     os.fchmod(fd, 0o666)  # whatever the umask
     return fd
 
@@ -181,15 +182,9 @@ def _is_at(path: str, found: os.stat_result) -> bool:
 
 def _read(path: str) -> "Any":
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        return json.loads(os.pread(fd, _RECORD, 0).decode())
+        return json.loads(notes.read(path, _RECORD).decode())
     except (OSError, ValueError, RecursionError):
         return None
-    finally:
-        os.close(fd)
 
 
 def _time(seconds: "Any") -> float:
