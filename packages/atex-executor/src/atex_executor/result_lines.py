@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from atex_sut_agent.protocol import Results
 from atex_sut_agent.sut.names import subtest_name
+from atex_sut_agent.sut.results import MAX_DEPTH
 
 from atex_executor.errors import ProtocolBroken
 from atex_executor.held import MAX_HELD, HeldResults
@@ -22,7 +23,6 @@ from atex_executor.result_files import Finished, ResultFiles, check_names
 from atex_executor.resume import OpenAttempt
 from atex_executor.sink import Sink
 
-MAX_DEPTH = 64  # of a result, spec/CONTROL_FILE.md
 _PIECE = 256 * 1024  # bytes of results that are objects in memory at the same time
 
 # A result with one of these keys is looked at closely.

@@ -4,15 +4,13 @@ import os
 import pwd
 import socket
 
-from atex_sut_agent.protocol import Settings
+from atex_sut_agent.protocol import MAX_OWNER, Settings
 
 from atex_executor.times import Times
 
 SLOTS = "ATEX_SLOT"
 """A variable that, where it is set, the names of all slots begin with: several programs can use one machine at a time,
 each as if it were alone there. Our own tests do."""
-
-_LONGEST_OWNER = 200  # characters
 
 
 def agent_settings(times: Times, *, slot: str = "0", take_over: bool = False) -> Settings:
@@ -35,4 +33,4 @@ def _owner() -> str:
     except KeyError:
         user = str(os.getuid())
     words = f"{user}@{socket.gethostname()}, process {os.getpid()}"
-    return "".join(letter for letter in words if letter.isprintable())[:_LONGEST_OWNER]
+    return "".join(letter for letter in words if letter.isprintable())[:MAX_OWNER]
