@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from atex_executor import FolderSink
 from atex_executor.recorder import Recorder
-from atex_sut_agent.protocol import FrameReader, Results, decode_agent_message
+from atex_sut_agent.protocol import FrameReader, Results, RunMessage, decode_agent_message
 from atex_sut_agent.sut.clock import Limit
 from atex_sut_agent.sut.control import MAX_LINE, Door
 from atex_sut_agent.sut.lifetime import Lifetime
@@ -97,6 +97,7 @@ def pass_on(machine: Machine, recorder: Recorder, text: bytes, *, valid: bool) -
         try:
             for _, head, tail in machine.sends(stream):
                 message = decode_agent_message(head)
+                assert isinstance(message, RunMessage)
                 recorder.apply(message, tail)
                 if isinstance(message, Results):
                     lines.append(tail)

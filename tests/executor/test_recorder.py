@@ -14,7 +14,7 @@ from atex_executor.ending import Ending
 from atex_executor.errors import ProtocolBroken, SinkFull
 from atex_executor.layout import result_file
 from atex_executor.verdict import worse
-from atex_sut_agent.protocol import AgentMessage, Cut, Dropped, FileChunk, Noted, Output, Results
+from atex_sut_agent.protocol import Cut, Dropped, FileChunk, Noted, Output, Results, RunMessage
 from atex_sut_agent.sut.names import subtest_name
 from hypothesis import given
 from hypothesis import strategies as st
@@ -242,7 +242,7 @@ def test_a_full_disk_is_told_to_the_session(told: Told, monkeypatch: pytest.Monk
 # Machines that break the protocol --------------------------------------------------------------------
 
 
-def broken(told: Told, message: AgentMessage, tail: bytes = b"") -> str:
+def broken(told: Told, message: RunMessage, tail: bytes = b"") -> str:
     with pytest.raises(ProtocolBroken) as caught:
         told.recorder.apply(message, tail)
     return str(caught.value)
@@ -524,7 +524,7 @@ ANY_MESSAGES = st.one_of(
 
 @given(st.lists(ANY_MESSAGES, max_size=8))
 def test_no_sequence_crashes_or_leaves_its_folder(
-    shared: FolderSink, messages: list[tuple[AgentMessage, bytes]]
+    shared: FolderSink, messages: list[tuple[RunMessage, bytes]]
 ) -> None:
     told = Told(shared, attempt=next(ATTEMPTS))
     before = _entries(shared.folder, without=told.folder)

@@ -15,10 +15,10 @@ from atex_executor.recorder import Recorder
 from atex_executor.resume import open_attempts
 from atex_sut_agent.protocol import (
     Again,
-    AgentMessage,
     Clock,
     Lengths,
     Restarting,
+    RunMessage,
     Sync,
 )
 from hypothesis import given, settings
@@ -30,7 +30,7 @@ from tests.executor.told import PASSED, Teller, attempt_at
 BEGUN = attempt_at()
 CLOCK = Clock(used=1.5, limit=300.0, saved=((1.0, 60.0),))
 
-Frame = tuple[AgentMessage, bytes]
+Frame = tuple[RunMessage, bytes]
 Restart = tuple[list[Lengths], Again]
 
 

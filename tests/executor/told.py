@@ -13,13 +13,13 @@ from atex_executor.layout import result_file
 from atex_executor.recorder import Recorder
 from atex_fmf import Test
 from atex_sut_agent.protocol import (
-    AgentMessage,
     Cut,
     Dropped,
     FileChunk,
     Marked,
     Output,
     Results,
+    RunMessage,
     TestAdded,
 )
 from atex_sut_agent.sut.names import subtest_name
@@ -42,7 +42,7 @@ class Teller:
     """Says what an agent says, message by message, whatever its test does."""
 
     def __init__(
-        self, folder: str, tell: Callable[[AgentMessage, bytes], None], test: str = "/t"
+        self, folder: str, tell: Callable[[RunMessage, bytes], None], test: str = "/t"
     ) -> None:
         self.folder = folder
         self.test = test

@@ -13,7 +13,7 @@ from atex_executor.errors import ProtocolBroken
 from atex_executor.journal import Attempt
 from atex_executor.recorder import Recorder
 from atex_executor.resume import open_attempts
-from atex_sut_agent.protocol import MAX_HEAD, MAX_TAIL, AgentMessage, FrameError, FrameReader
+from atex_sut_agent.protocol import MAX_HEAD, MAX_TAIL, FrameError, FrameReader, RunMessage
 from atex_sut_agent.protocol import decode_agent_message as decode
 from atex_sut_agent.sut.framing import pack
 
@@ -112,7 +112,7 @@ def _read(pieces: list[bytes]) -> list[tuple[object, ...]]:
     sink = MemorySink(FOLDER)
     recorder = Recorder(sink, ATTEMPT, tests={"/t"})
     reader = FrameReader()
-    messages: list[tuple[AgentMessage, bytes]] = []
+    messages: list[tuple[RunMessage, bytes]] = []
     seen: list[tuple[object, ...]] = []
     try:
         for piece in pieces:
@@ -121,8 +121,9 @@ def _read(pieces: list[bytes]) -> list[tuple[object, ...]]:
                 assert len(tail) <= MAX_TAIL
                 message = decode(head)
                 seen.append((number, head, tail))
-                recorder.apply(message, tail)
-                messages.append((message, tail))
+                if isinstance(message, RunMessage):  # of others the link takes care
+                    recorder.apply(message, tail)
+                    messages.append((message, tail))
     except (FrameError, ProtocolBroken) as error:
         seen.append((str(error),))
     left = sink.content()

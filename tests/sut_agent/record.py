@@ -7,7 +7,6 @@ import msgspec
 from atex_sut_agent.protocol import (
     MAX_CHUNK,
     MAX_TAIL,
-    AgentMessage,
     Cut,
     Dropped,
     Exited,
@@ -18,6 +17,7 @@ from atex_sut_agent.protocol import (
     Output,
     Restarting,
     Results,
+    RunMessage,
     Started,
     Sync,
     TestAdded,
@@ -49,7 +49,7 @@ class RunRecord:
         assert isinstance(self.last, Exited), self.last
         return self.last
 
-    def apply(self, message: AgentMessage, tail: bytes) -> None:
+    def apply(self, message: RunMessage, tail: bytes) -> None:
         assert self.last is None, f"{message} behind {self.last}"
         assert len(tail) <= (MAX_TAIL if isinstance(message, Results) else MAX_CHUNK)
         match message:

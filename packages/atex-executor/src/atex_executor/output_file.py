@@ -4,13 +4,13 @@ import logging
 
 from atex_sut_agent.protocol import (
     Again,
-    AgentMessage,
     Clock,
     FileChunk,
     Lengths,
     Marked,
     Output,
     Results,
+    RunMessage,
     TestAdded,
 )
 
@@ -58,7 +58,7 @@ class OutputFile:
         self._bounds = Bounds()
         self._sink.output(self.path, self._length, b"")
 
-    def apply(self, message: AgentMessage, tail: bytes) -> None:
+    def apply(self, message: RunMessage, tail: bytes) -> None:
         """Write down what one message of this script's run says. Raises ProtocolBroken and SinkError."""
         match message:
             case Output():

@@ -14,21 +14,13 @@ from atex_sut_agent.protocol import (
     Alive,
     Busy,
     Bye,
-    Dropped,
     Exited,
     Failed,
-    FileChunk,
     GoingDown,
     Hello,
-    Marked,
-    Noted,
-    Output,
     Restarting,
-    Results,
-    Started,
+    RunMessage,
     Superseded,
-    Sync,
-    TestAdded,
 )
 
 from atex_executor.attachment import Attachment
@@ -40,19 +32,6 @@ from atex_executor.state import State
 
 _TREE_CHECK_LIMIT = 30.0  # seconds
 _SINK_GRACE = 5.0  # seconds for a run whose results can not be stored
-
-RunMessage = (
-    Started
-    | Output
-    | FileChunk
-    | Results
-    | Dropped
-    | Noted
-    | Sync
-    | Restarting
-    | Marked
-    | TestAdded
-)
 
 _log = logging.getLogger(__name__)
 

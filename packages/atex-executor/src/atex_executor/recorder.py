@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 from atex_sut_agent.protocol import (
     Again,
-    AgentMessage,
     Clock,
     Cut,
     Dropped,
@@ -27,6 +26,7 @@ from atex_sut_agent.protocol import (
     Output,
     Restarting,
     Results,
+    RunMessage,
     Sync,
     TestAdded,
 )
@@ -104,7 +104,7 @@ class Recorder:
         else:
             self._journal.add(known.begun)
 
-    def apply(self, message: AgentMessage, tail: bytes) -> None:
+    def apply(self, message: RunMessage, tail: bytes) -> None:
         """Write down what one message of this run says: when this returns, it may be acknowledged.
 
         Raises ProtocolBroken and SinkError.

@@ -8,7 +8,7 @@ from math import inf
 from typing import Protocol
 
 import msgspec
-from atex_sut_agent.protocol import Again, AgentMessage, Clock, Hello, Lengths, Start
+from atex_sut_agent.protocol import Again, Clock, Hello, Lengths, RunMessage, Start
 
 from atex_executor.ending import Ending
 from atex_executor.errors import FileRefused, ProtocolBroken, SinkError
@@ -20,7 +20,7 @@ from atex_executor.times import Times
 class Account(Protocol):
     """Where it is written down what a run says. One thread at a time calls these."""
 
-    def apply(self, message: AgentMessage, tail: bytes) -> None:
+    def apply(self, message: RunMessage, tail: bytes) -> None:
         """Write down what one message says. Raises ProtocolBroken and SinkError."""
 
     def again(self, clock: Clock, *, incarnation: str) -> tuple[Sequence[Lengths], Again]:

@@ -57,6 +57,7 @@ __all__ = [
     "Output",
     "Restarting",
     "Results",
+    "RunMessage",
     "Settings",
     "Start",
     "Started",
@@ -257,14 +258,9 @@ class Failed(_Message, frozen=True, kw_only=True, tag="failed"):
     reason: str
 
 
-AgentMessage = (
-    Hello
-    | Alive
-    | Busy
-    | Superseded
-    | GoingDown
-    | Bye
-    | Started
+# What it says of a run: each has its number. All are numbered frames, and only they are.
+RunMessage = (
+    Started
     | Output
     | FileChunk
     | Results
@@ -277,6 +273,7 @@ AgentMessage = (
     | Exited
     | Failed
 )
+AgentMessage = Hello | Alive | Busy | Superseded | GoingDown | Bye | RunMessage
 
 
 # What a host says ------------------------------------------------------------------------------------------
