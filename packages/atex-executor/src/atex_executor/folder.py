@@ -16,6 +16,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -89,37 +90,29 @@ class FolderSink(Sink):
     def records(self, lines: Sequence[Mapping[str, Any]]) -> None:
         data = _encoder.encode_lines(lines)
         self._check()
-        try:
+        with _translating(self._results.path):
             self._results.append(data)
-        except OSError as error:
-            raise _translated(error, self._results.path) from error
         self._changed(self._results.path)
 
     def journal(self, attempt: str, lines: Sequence[Any]) -> None:
         self._check()
-        try:
+        with _translating(self._journal.path):
             self._journal.append(attempt, lines)
-        except OSError as error:
-            raise _translated(error, self._journal.path) from error
         self._changed(self._journal.path)
 
     def journaled(self, attempt: str) -> Iterator[bytes]:
-        try:
+        with _translating(self._journal.path):
             yield from self._journal.lines(attempt)
-        except OSError as error:
-            raise _translated(error, self._journal.path) from error
 
     def forget(self, attempt: str) -> None:
         self._check()
-        try:
+        with _translating(self._journal.path):
             self._journal.forget(attempt)
-        except OSError as error:
-            raise _translated(error, self._journal.path) from error
 
     def write(self, path: str, offset: int, data: bytes) -> None:
         self._check()
         full = self._full(path)
-        try:
+        with _translating(full):
             fd = self._open(full)
             try:
                 rest = memoryview(data)
@@ -129,8 +122,6 @@ class FolderSink(Sink):
                     offset += written
             finally:
                 os.close(fd)
-        except OSError as error:
-            raise _translated(error, full) from error
         self._changed(full)
 
     def _open(self, full: str) -> int:
@@ -151,41 +142,38 @@ class FolderSink(Sink):
     def link(self, existing: str, path: str) -> bool:
         self._check()
         full = self._full(path)
-        try:
+        with _translating(full):
             self._make_folder_of(full)
-            os.link(self._full(existing), full)
-        except OSError as error:
-            if error.errno == errno.EEXIST and self.same_file(existing, path):
-                return False
-            if error.errno != errno.EMLINK:
-                raise _translated(error, full) from error
-            self._link_by_name(existing, path)
+            try:
+                os.link(self._full(existing), full)
+            except FileExistsError:
+                if self.same_file(existing, path):
+                    return False
+                raise
+            except OSError as error:
+                if error.errno != errno.EMLINK:
+                    raise
+                self._link_by_name(existing, full)
         return True
 
-    def _link_by_name(self, existing: str, path: str) -> None:
+    def _link_by_name(self, existing: str, full: str) -> None:
         """The file has as many names as its file system allows (65,000 on ext4): make a symbolic link."""
-        full = self._full(path)
-        try:
-            os.symlink(os.path.relpath(self._full(existing), os.path.dirname(full)), full)
-        except OSError as error:
-            raise _translated(error, full) from error
+        os.symlink(os.path.relpath(self._full(existing), os.path.dirname(full)), full)
 
     def same_file(self, one: str, other: str) -> bool:
-        try:
-            return os.path.samefile(self._full(one), self._full(other))
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError as error:
-            raise _translated(error, self._full(one)) from error
+        with _translating(self._full(one)):
+            try:
+                return os.path.samefile(self._full(one), self._full(other))
+            except (FileNotFoundError, NotADirectoryError):
+                return False
 
     def length(self, path: str) -> int | None:
         full = self._full(path)
-        try:
-            found = os.lstat(full)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise _translated(error, full) from error
+        with _translating(full):
+            try:
+                found = os.lstat(full)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
         return None if stat.S_ISDIR(found.st_mode) else found.st_size
 
     def files(self, folder: str) -> Iterator[str]:
@@ -195,19 +183,15 @@ class FolderSink(Sink):
     def cut(self, path: str, length: int) -> None:
         self._check()
         full = self._full(path)
-        try:
+        with _translating(full):
             os.truncate(full, length)
-        except OSError as error:
-            raise _translated(error, full) from error
         self._changed(full)
 
     def remove(self, path: str) -> None:
         self._check()
         full = self._full(path)
-        try:
+        with _translating(full):
             os.unlink(full)
-        except OSError as error:
-            raise _translated(error, full) from error
 
     def sync(self) -> None:
         with self._syncing:
@@ -265,6 +249,15 @@ class FolderSink(Sink):
                 self.sync()
             except SinkError:
                 return  # the next who writes is told
+
+
+@contextmanager
+def _translating(path: str) -> Iterator[None]:
+    """Raise a SinkError that names `path` for an OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise _translated(error, path) from error
 
 
 def _translated(error: OSError, path: str) -> SinkError:
