@@ -167,21 +167,39 @@ def test_a_secret_that_a_test_prints_is_not_shown(atex: Atex) -> None:
 
 
 def test_preparation_that_fails(atex: Atex) -> None:
+    atex.environment["TOKEN"] = "correct-horse-battery-staple"
     atex.write("tests/a.fmf", PASS)
     atex.write("tests/b.fmf", PASS)
+    script = r"echo $TOKEN; printf '\033[2J'; exit 7"
     atex.write(
         "plan.fmf",
-        "discover: {how: fmf}\nexecute: {how: tmt}\nprepare: {how: shell, script: exit 7}\n",
+        "discover: {how: fmf}\nexecute: {how: tmt}\n"
+        f"prepare: {{how: shell, name: setup, script: {json.dumps(script)}}}\n",
     )
-    ended = atex.run("--on", "local")
+    ended = atex.run("--on", "local", "--secret", "TOKEN")
     assert ended.code == 75, ended
-    assert {record["status"] for record in atex.finals().values()} == {"infra"}
-    assert "2 tests: 2 infra" in ended.lines
-    assert any(
-        line.startswith("infra not started: no machine of platform local is left")
-        for line in ended.lines
-    )
-    assert "    /tests/a, /tests/b" in ended.lines
+    told = [
+        "local: prepare phase 'setup' failed: exit code 7",
+        "    ***",
+        "    \\x1b[2J",
+        f"  {atex.results}/files/local/@prepare.local/setup.txt",
+    ]
+    assert ended.err.splitlines() == [f"atex: {told[0]}", *told[1:]]
+    assert ended.lines == [
+        "infra 2 tests of local not started",
+        "",
+        *told,
+        "",
+        "infra not started: no machine of platform local is left",
+        "    /tests/a, /tests/b",
+        "",
+        "2 tests: 2 infra",
+        f"Results: {atex.results}",
+    ]
+    for record in atex.finals().values():
+        assert record["status"] == "infra"
+        assert "phase 'setup' failed: exit code 7" in record["note"]
+        assert "\n    ***\n" in record["note"]
 
 
 def test_two_light_hosts_share_the_tests(

@@ -1,5 +1,6 @@
 import pytest
 from atex_cli.terminal import WIDTH, Terminal, printable
+from atex_orchestrator import Mask
 
 
 def test_a_test_can_not_control_the_terminal() -> None:
@@ -15,12 +16,12 @@ def test_quotes_are_one_line_of_bounded_length() -> None:
 
 
 def test_secrets_are_not_quoted() -> None:
-    terminal = Terminal(["token", "token-and-more", ""])
+    terminal = Terminal(Mask(["token", "token-and-more", ""]))
     assert terminal.quote("a token, a token-and-more") == "a ***, a ***"
 
 
 def test_a_secret_of_many_lines_is_hidden_line_by_line() -> None:
-    terminal = Terminal(["-----BEGIN KEY-----\n  c3VwZXI=\n\n"])
+    terminal = Terminal(Mask(["-----BEGIN KEY-----\n  c3VwZXI=\n\n"]))
     assert terminal.quote("it is c3VwZXI=") == "it is ***"
     assert terminal.quote("-----BEGIN KEY-----\nc3VwZXI=") == "*** ***"
 

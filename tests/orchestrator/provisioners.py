@@ -1,11 +1,14 @@
 """Machines that are trouble."""
 
+import itertools
 import threading
 from collections.abc import Callable
 
 from atex_provision import Aborted, LocalProvisioner, Machine, NoMachine, Provisioner
 
 LIMIT = 30.0  # seconds
+
+_numbers = itertools.count(1)
 
 
 class Refusing(Provisioner):
@@ -61,6 +64,15 @@ class Broken(Refusing):
 
     def reserve(self) -> Machine:
         raise KeyError("a bug")
+
+
+class Fresh(LocalProvisioner):
+    """This machine under a name of its own each time, as if it were another one."""
+
+    def reserve(self) -> Machine:
+        machine = super().reserve()
+        machine.name = f"fresh-{next(_numbers)}"
+        return machine
 
 
 class Watched(LocalProvisioner):

@@ -88,8 +88,8 @@ def test_when_no_machine_is_left_every_test_has_the_reasons(tmp_path: Path) -> N
     summary = orchestrator.run()
     [note] = {record.note for record in summary.infra}
     assert note in {
-        "no machine of platform p is left: a: refused; b: timed out",
-        "no machine of platform p is left: b: timed out; a: refused",
+        "no machine of platform p is left:\na: refused\nb: timed out",
+        "no machine of platform p is left:\nb: timed out\na: refused",
     }
     assert summary.counts == {"infra": 3}
     assert sorted(trouble.machine for trouble in summary.troubles) == ["ssh:a", "ssh:b"]

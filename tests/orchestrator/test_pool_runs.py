@@ -85,36 +85,6 @@ def test_a_platform_without_machines_leaves_the_other_alone(tmp_path: Path) -> N
     assert {record.platform for record in summary.infra} == {"q"}
 
 
-def test_a_machine_that_can_not_be_prepared_is_not_used(tmp_path: Path) -> None:
-    only_once = Phase(name="prepare", how="shell", script=(f"mkdir {tmp_path}/only-once",))
-    wait = f"until [ -e {tmp_path}/failed ]; do sleep 0.01; done"
-
-    def listen(event: Event) -> None:
-        if isinstance(event, MachineFailed):
-            (tmp_path / "failed").touch()
-
-    orchestrator = Orchestrator(tmp_path / "run", on_event=listen)
-    orchestrator.add_platform(
-        "p", suite_of(tmp_path, wait, "true", "true", plan=Plan(prepare=(only_once,)))
-    )
-    orchestrator.add_provisioner(LocalProvisioner, platform="p", max_workers=2)
-    summary = orchestrator.run()
-    assert summary.counts == {"pass": 3}
-    [trouble] = summary.troubles
-    assert trouble.during == "prepare"
-
-
-def test_a_finish_that_fails_costs_no_verdict(tmp_path: Path) -> None:
-    plan = Plan(finish=(Phase(name="finish", how="shell", script=("exit 3",)),))
-    orchestrator = Orchestrator(tmp_path / "run")
-    orchestrator.add_platform("p", suite_of(tmp_path, "true", plan=plan))
-    orchestrator.add_provisioner(LocalProvisioner, platform="p")
-    summary = orchestrator.run()
-    assert summary.counts == {"pass": 1}
-    [trouble] = summary.troubles
-    assert trouble.during == "finish"
-
-
 def test_an_agent_that_is_killed_costs_only_its_test(tmp_path: Path) -> None:
     orchestrator = Orchestrator(tmp_path / "run")
     orchestrator.add_platform("p", suite_of(tmp_path, "kill -9 $PPID; sleep 60", "true"))

@@ -2,11 +2,20 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import get_args
 
+import msgspec
 from atex_fmf import Test
-from atex_orchestrator.events import MachineFailed, MachineReady, MachineReleased, TestFinished
+from atex_orchestrator.events import (
+    During,
+    MachineFailed,
+    MachineReady,
+    MachineReleased,
+    TestFinished,
+)
 from atex_orchestrator.scheduler import (
     REASONS,
+    REPLACEMENTS,
     Decision,
     GiveUp,
     Pool,
@@ -43,9 +52,11 @@ def finished(
     )
 
 
-def failed(worker: int, reason: str, platform: str = "p") -> MachineFailed:
+def failed(
+    worker: int, reason: str, platform: str = "p", *, during: During = "reserve"
+) -> MachineFailed:
     return MachineFailed(
-        worker=worker, platform=platform, machine=None, during="reserve", reason=reason
+        worker=worker, platform=platform, machine=None, during=during, reason=reason
     )
 
 
@@ -104,7 +115,7 @@ def test_without_a_machine_the_rest_is_given_up_with_all_reasons() -> None:
     [give_up] = scheduler.handle(failed(2, "b: timed out"))
     assert isinstance(give_up, GiveUp)
     assert [test.serial for test in give_up.tests] == [1, 2, 3]
-    assert give_up.reason == "no machine of platform p is left: a: refused; b: timed out"
+    assert give_up.reason == "no machine of platform p is left:\na: refused\nb: timed out"
     assert not scheduler.done
     scheduler.handle(released(1))
     scheduler.handle(released(2))
@@ -121,6 +132,65 @@ def test_the_reasons_of_a_great_many_machines_are_counted() -> None:
     assert isinstance(give_up, GiveUp)
     assert give_up.reason.count("refused") == REASONS
     assert give_up.reason.endswith("and 89 more")
+
+
+def test_a_machine_that_can_not_be_prepared_is_replaced_when_it_is_given_back() -> None:
+    scheduler = one_platform(2, 2)
+    assert scheduler.start() == [Reserve(1, 0), Reserve(2, 0)]
+    assert scheduler.handle(failed(1, "a: exit code 1", during="prepare")) == []
+    assert scheduler.handle(failed(2, "b: no python", during="start")) == []
+    assert scheduler.handle(released(2)) == [Reserve(3, 0)]
+    assert scheduler.handle(released(1)) == [Reserve(4, 0)]
+    assert runs(scheduler.handle(ready(3))) == [(3, 1)]
+
+
+def test_machines_that_nobody_asked_for_yet_go_before_a_replacement() -> None:
+    scheduler = one_platform(1, 1, 1)
+    assert scheduler.start() == [Reserve(1, 0)]
+    assert scheduler.handle(failed(1, "a: exit code 1", during="prepare")) == [Reserve(2, 1)]
+    assert scheduler.handle(released(1)) == []  # one is coming, and one is enough
+    assert scheduler.handle(failed(2, "b: exit code 1", during="prepare")) == [Reserve(3, 0)]
+
+
+def test_only_so_many_machines_are_replaced() -> None:
+    scheduler = one_platform(1, 1)
+    scheduler.start()
+    for worker in range(1, REPLACEMENTS + 1):
+        assert scheduler.handle(failed(worker, f"m{worker}: no", during="prepare")) == []
+        assert scheduler.handle(released(worker)) == [Reserve(worker + 1, 0)]
+    [give_up] = scheduler.handle(failed(REPLACEMENTS + 1, "the last", during="prepare"))
+    assert isinstance(give_up, GiveUp)
+    assert f"m{REPLACEMENTS}: no\nand 1 more" in give_up.reason
+    assert scheduler.handle(released(REPLACEMENTS + 1)) == []
+    assert scheduler.done
+
+
+def test_where_there_is_no_other_machine_the_rest_is_given_up() -> None:
+    scheduler = one_platform(1, 1)
+    scheduler.start()
+    scheduler.handle(failed(1, "a: exit code 1", during="prepare"))
+    assert scheduler.handle(released(1)) == [Reserve(2, 0)]
+    [give_up] = scheduler.handle(released(2))  # it was offered the same one, and left
+    assert isinstance(give_up, GiveUp)
+    assert give_up.reason == "no machine of platform p is left:\na: exit code 1"
+    assert scheduler.done
+
+
+def test_the_last_lines_of_a_phase_are_in_the_note() -> None:
+    scheduler = one_platform(1, 1)
+    scheduler.start()
+    failure = failed(1, "a: prepare phase 'x' failed: exit code 1", during="prepare")
+    output = msgspec.structs.replace(failure, output="p/@prepare.a/x.txt", tail=("one", "two"))
+    scheduler.handle(output)
+    scheduler.handle(released(1))
+    [give_up] = scheduler.handle(released(2))
+    assert isinstance(give_up, GiveUp)
+    assert give_up.reason.splitlines() == [
+        "no machine of platform p is left:",
+        "a: prepare phase 'x' failed: exit code 1; its output is in files/p/@prepare.a/x.txt",
+        "    one",
+        "    two",
+    ]
 
 
 def test_a_machine_lost_in_a_test_takes_no_other() -> None:
@@ -180,6 +250,8 @@ class Simulation:
 
     scheduler: Scheduler
     sizes: list[int]
+    pools: dict[int, int] = field(default_factory=dict)  # of the workers that have not ended
+    replaceable: int = 0  # machines that failed before their first test
     coming: set[int] = field(default_factory=set)
     running: dict[int, int] = field(default_factory=dict)
     leaving: set[int] = field(default_factory=set)
@@ -192,7 +264,12 @@ class Simulation:
                 case Reserve(worker=worker, pool=pool):
                     self.asked[pool] += 1
                     self.coming.add(worker)
-                    assert self.asked[pool] <= self.sizes[pool]
+                    self.pools[worker] = pool
+                    assert Counter(self.pools.values())[pool] <= self.sizes[pool]
+                    replaced = sum(
+                        max(0, self.asked[n] - size) for n, size in enumerate(self.sizes)
+                    )
+                    assert replaced <= min(self.replaceable, REPLACEMENTS)
                 case Run(worker=worker, test=test):
                     assert worker not in self.running
                     assert worker not in self.coming | self.leaving
@@ -212,19 +289,22 @@ class Simulation:
         dies = choose.draw(st.booleans())
         if worker in self.leaving:
             self.leaving.discard(worker)
+            del self.pools[worker]
             self.carry_out(self.scheduler.handle(released(worker)))
         elif worker in self.coming:
             self.coming.discard(worker)
             if dies:
                 self.leaving.add(worker)
-                self.carry_out(self.scheduler.handle(failed(worker, "dead")))
+                during = choose.draw(st.sampled_from(get_args(During)[:3]))
+                self.replaceable += during != "reserve"
+                self.carry_out(self.scheduler.handle(failed(worker, "dead", during=during)))
             else:
                 self.carry_out(self.scheduler.handle(ready(worker)))
                 assert worker in self.running or worker in self.leaving  # never idle
         else:
             serial = self.running[worker]
             if dies:
-                self.carry_out(self.scheduler.handle(failed(worker, "dead")))
+                self.carry_out(self.scheduler.handle(failed(worker, "dead", during="test")))
                 del self.running[worker]
                 self.leaving.add(worker)
                 self.carry_out(self.scheduler.handle(finished(worker, serial)))
@@ -232,6 +312,34 @@ class Simulation:
                 del self.running[worker]
                 self.carry_out(self.scheduler.handle(finished(worker, serial)))
                 assert worker in self.running or worker in self.leaving
+
+
+@given(st.integers(1, 5), st.integers(1, 4), st.integers(0, REPLACEMENTS), st.data())
+def test_nothing_is_given_up_while_a_machine_can_be_replaced(
+    tests: int, size: int, failures: int, choose: st.DataObject
+) -> None:
+    """So many machines fail before their first test, and all others work: every test is run."""
+    scheduler = one_platform(tests, size)
+    coming: list[int] = []
+    waiting = set(range(1, tests + 1))
+    decisions = scheduler.start()
+    while decisions or coming:
+        assert not [decision for decision in decisions if isinstance(decision, GiveUp)]
+        coming += [decision.worker for decision in decisions if isinstance(decision, Reserve)]
+        worker = coming.pop(choose.draw(st.integers(0, len(coming) - 1)))
+        if failures and choose.draw(st.booleans()):
+            failures -= 1
+            decisions = scheduler.handle(failed(worker, "no", during="prepare"))
+            decisions += scheduler.handle(released(worker))
+            continue
+        decisions = scheduler.handle(ready(worker))
+        while ran := runs(decisions):
+            [(_worker, serial)] = ran
+            waiting.remove(serial)
+            coming = [w for w in coming if Release(w) not in decisions]
+            decisions = scheduler.handle(finished(worker, serial))
+        decisions = scheduler.handle(released(worker))
+    assert not waiting
 
 
 @given(st.integers(0, 12), st.lists(st.integers(0, 4), max_size=3), st.integers(0, 40), st.data())

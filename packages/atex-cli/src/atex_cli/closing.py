@@ -2,14 +2,15 @@
 
 from collections import defaultdict
 
-from atex_orchestrator import Summary, last_lines
-from atex_orchestrator.results import FinalRecord
+from atex_orchestrator import MachineTrouble, Summary, last_lines
+from atex_orchestrator.results import EVENTS, FILES, FinalRecord
 
 from atex_cli.terminal import Terminal
 
 LINES = 10  # of a failed test's output
 DETAILED = 20  # failed tests of which output is shown; the others have a line each
 NAMED = 5  # tests named for one cause
+MACHINES = 10  # that failed and are told of; the others are counted
 REASON = 4000  # characters of a cause, which may be those of ten machines
 
 
@@ -17,6 +18,7 @@ def print_summary(summary: Summary, terminal: Terminal) -> None:
     """Print the closing summary of a run."""
     for place, record in enumerate(summary.failed):
         _print_failed(summary, record, terminal, output=place < DETAILED)
+    _print_troubles(summary, terminal)
     _print_infra(summary, terminal)
     terminal.say()
     terminal.say(_count(summary, terminal))
@@ -43,11 +45,35 @@ def _print_failed(
         terminal.say(f"  {file}")
 
 
+def _print_troubles(summary: Summary, terminal: Terminal) -> None:
+    """Print which machines failed, but for those where a test tells of it."""
+    troubles = [trouble for trouble in summary.troubles if trouble.during != "test"]
+    for trouble in troubles[:MACHINES]:
+        terminal.say()
+        _print_trouble(summary, trouble, terminal)
+    if len(troubles) > MACHINES:
+        terminal.say()
+        terminal.say(
+            f"{len(troubles) - MACHINES} more machines failed: see {summary.folder / EVENTS}"
+        )
+
+
+def _print_trouble(summary: Summary, trouble: MachineTrouble, terminal: Terminal) -> None:
+    terminal.say(terminal.quote(trouble.reason, REASON))
+    for line in trouble.tail:
+        terminal.say(f"    {terminal.quote(line)}")
+    if trouble.output:
+        terminal.say(f"  {summary.folder / FILES / trouble.output}")
+
+
 def _print_infra(summary: Summary, terminal: Terminal) -> None:
     """Print why tests have no verdict: a paragraph for each machine and cause, not for each test."""
     causes: dict[tuple[str, str], list[str]] = defaultdict(list)
     for record in summary.infra:
-        causes[record.machine or "not started", record.note or ""].append(record.test)
+        note = record.note or ""
+        if record.machine is None:
+            note = note.partition("\n")[0].rstrip(":")  # what follows was said of the machines
+        causes[record.machine or "not started", note].append(record.test)
     for platform, _serial, name in summary.missing:
         causes["no record", f"the run ended before these of platform {platform} had one"].append(
             name

@@ -1,5 +1,7 @@
 """What a run says while it goes on: a line a finished test, and what happened to machines."""
 
+from pathlib import Path
+
 from atex_orchestrator import events
 from atex_orchestrator.events import Event
 
@@ -13,9 +15,12 @@ REASON = 1000  # characters of why a machine failed
 class Progress:
     """Listens to the events of a run. Called by the run's owner thread alone."""
 
-    def __init__(self, terminal: Terminal, *, width: int = 0, quiet: bool = False) -> None:
-        """Write to `terminal`, names padded to `width`; where `quiet`, only what went wrong."""
+    def __init__(
+        self, terminal: Terminal, files: Path, *, width: int = 0, quiet: bool = False
+    ) -> None:
+        """Write to `terminal`, names padded to `width`; where `quiet`, only what went wrong. `files`: of the run."""
         self._terminal = terminal
+        self._files = files
         self._width = min(width, MAX_WIDTH)
         self._quiet = quiet
 
@@ -28,9 +33,8 @@ class Progress:
                 status = self._terminal.status("infra", STATUS_WIDTH)
                 count = "1 test" if len(serials) == 1 else f"{len(serials)} tests"
                 self._terminal.say(f"{status} {count} of {event.platform} not started")
-            case events.MachineFailed(reason=reason):
-                gone = f"{event.machine} takes no more tests: " if event.during == "test" else ""
-                self._terminal.complain(f"atex: {gone}{self._terminal.quote(reason, REASON)}")
+            case events.MachineFailed():
+                self._failed(event)
             case events.MachineOccupied(reason=reason):
                 self._terminal.complain(f"atex: {self._terminal.quote(reason, REASON)}")
             case events.RunStopping(reason=reason, at_once=False):
@@ -40,6 +44,15 @@ class Progress:
                 )
             case events.RunStopping(at_once=True):
                 self._terminal.complain("atex: leaving at once")
+
+    def _failed(self, event: events.MachineFailed) -> None:
+        terminal = self._terminal
+        gone = f"{event.machine} takes no more tests: " if event.during == "test" else ""
+        lines = [f"atex: {gone}{terminal.quote(event.reason, REASON)}"]
+        lines += [f"    {terminal.quote(line)}" for line in event.tail]
+        if event.output:
+            lines.append(f"  {self._files / event.output}")
+        terminal.complain("\n".join(lines))
 
     def _finished(self, event: events.TestFinished) -> str:
         terminal = self._terminal

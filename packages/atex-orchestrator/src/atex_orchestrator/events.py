@@ -109,7 +109,9 @@ class MachineFailed(OfWorker, frozen=True, kw_only=True, tag="failed"):
 
     machine: str | None  # None: it was not even reserved
     during: During
-    reason: str
+    reason: str  # a line
+    output: str = ""  # of a phase that failed: the file with what it printed, below `files/`
+    tail: tuple[str, ...] = ()  # its last lines
 
 
 class MachineReleased(OfWorker, frozen=True, kw_only=True, tag="released"):

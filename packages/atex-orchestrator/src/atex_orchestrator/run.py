@@ -5,7 +5,6 @@ happens short of a kill -9 (a machine that hangs, a full disk, a bug), every wai
 record where one can be written.
 """
 
-import itertools
 import logging
 import threading
 import time
@@ -30,6 +29,7 @@ from atex_orchestrator.events import (
     TestsGivenUp,
     TestStarted,
 )
+from atex_orchestrator.register import Register
 from atex_orchestrator.results import RunFolder
 from atex_orchestrator.scheduler import Decision, GiveUp, Pool, Release, Reserve, Run, Scheduler
 from atex_orchestrator.summary import Summary
@@ -61,21 +61,6 @@ class MachinePool(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
-class _Names:
-    """Gives each machine of a run a name of its own: `local`, `local-2`. Any thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards _taken
-        self._taken: set[str] = set()
-
-    def claim(self, name: str) -> str:
-        with self._lock:
-            numbered = (f"{name}-{number}" for number in itertools.count(2))
-            free = next(n for n in itertools.chain([name], numbered) if n not in self._taken)
-            self._taken.add(free)
-        return free
-
-
 class PoolRun:
     """Carries out what the scheduler decides, until every test has its record."""
 
@@ -99,7 +84,7 @@ class PoolRun:
             [Pool(pool.platform, pool.size) for pool in pools],
         )
         self._sink = FolderSink(folder.path)
-        self._names = _Names()
+        self._register = Register()
         self._workers: dict[int, Worker] = {}  # those that have not ended
         self._ended: list[Worker] = []
         self._hung: list[Worker] = []  # those that would not end
@@ -176,7 +161,7 @@ class PoolRun:
             settings=self._settings,
             sink=self._sink,
             emit=self._inbox.put,
-            unique=self._names.claim,
+            register=self._register,
         )
         self._workers[number] = worker
         worker.start()

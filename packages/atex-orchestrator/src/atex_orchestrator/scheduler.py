@@ -5,8 +5,10 @@ the decisions out, in their order, and says by events what came of them.
 
 The rules: tests of a platform start in the plan's order; a free machine takes the next one; nobody waits for the last
 machine to come; no more machines are asked for than there are tests waiting; a machine that nothing is left for is
-let go at once; one that failed is not used again; a platform without machines gives its waiting tests up; a test under
-which the agent was killed is run once more, where it was. Every test is decided upon: it is run, or given up.
+let go at once; one that failed is not used again; one that was reserved and failed before its first test is replaced,
+when it is given back and after those that nobody asked for yet, so many times for a platform; a platform without
+machines gives its waiting tests up; a test under which the agent was killed is run once more, where it was. Every test
+is decided upon: it is run, or given up.
 """
 
 from collections import deque
@@ -24,7 +26,9 @@ from atex_orchestrator.events import (
     TestFinished,
 )
 
+REPLACEMENTS = 10  # of machines that failed before their first test, for each platform
 REASONS = 10  # of machines that failed, named in the note of each test that is given up; events.jsonl has all
+LONGEST_NOTE = 8000  # characters; each test that is given up repeats it
 
 
 class Pool(msgspec.Struct, frozen=True):
@@ -74,10 +78,12 @@ class _State(Enum):
 
 
 class _Worker:
-    def __init__(self, platform: "_Platform") -> None:
+    def __init__(self, platform: "_Platform", pool: int) -> None:
         self.platform = platform
+        self.pool = pool
         self.state = _State.COMING
         self.test: Test | None = None  # that it runs, or ran last
+        self.is_replaced = False
 
 
 class _Platform:
@@ -89,7 +95,9 @@ class _Platform:
         )  # a pool's index for each of its machines that nobody asked for yet
         self.coming: set[int] = set()
         self.usable = 0  # workers that are not leaving
-        self.failures: list[str] = []
+        self.replaced = 0  # machines so far
+        self.due = 0  # machines that will be asked for when those that they replace are given back
+        self.failures: list[MachineFailed] = []
 
 
 class Scheduler:
@@ -126,12 +134,10 @@ class Scheduler:
                 return self._run_again(number) or self._freed(number)
             case MachineReady(worker=number) | TestFinished(worker=number):
                 return self._freed(number)
-            case MachineFailed(worker=number, reason=reason):
-                return self._left(number, reason)
-            case MachineReleased(worker=number, machine=machine):
-                decisions = self._left(number, f"{machine or 'a machine'} is gone")
-                self._workers.pop(number, None)
-                return decisions
+            case MachineFailed():
+                return self._failed(event)
+            case MachineReleased(worker=number):
+                return self._gone(number)
         return []
 
     def stop(self, reason: str) -> list[Decision]:
@@ -166,12 +172,30 @@ class Scheduler:
             return []
         return [Run(number, worker.test, attempt=2)]
 
-    def _left(self, number: int, reason: str) -> list[Decision]:
-        worker = self._workers.get(number)
+    def _failed(self, event: MachineFailed) -> list[Decision]:
+        worker = self._workers.get(event.worker)
         if worker is None or worker.state is _State.LEAVING:
             return []
-        self._let_go(number)  # nobody has to tell it: it leaves by itself
-        worker.platform.failures.append(reason)
+        platform = worker.platform
+        platform.failures.append(event)
+        untested = worker.state is _State.COMING and event.during != "reserve"
+        if untested and platform.replaced < REPLACEMENTS:
+            worker.is_replaced = True
+            platform.replaced += 1
+            platform.due += 1
+        self._let_go(event.worker)  # nobody has to tell it: it leaves by itself
+        return self._staff(platform)
+
+    def _gone(self, number: int) -> list[Decision]:
+        worker = self._workers.get(number)
+        if worker is None:
+            return []
+        if worker.state is not _State.LEAVING:
+            self._let_go(number)
+        del self._workers[number]
+        if worker.is_replaced:
+            worker.platform.due -= 1
+            worker.platform.unused.append(worker.pool)
         return self._staff(worker.platform)
 
     def _let_go(self, number: int) -> Release:
@@ -186,11 +210,12 @@ class Scheduler:
         decisions: list[Decision] = []
         while platform.unused and len(platform.coming) < len(platform.waiting):
             self._hired += 1
-            self._workers[self._hired] = _Worker(platform)
+            pool = platform.unused.popleft()
+            self._workers[self._hired] = _Worker(platform, pool)
             platform.coming.add(self._hired)
             platform.usable += 1
-            decisions.append(Reserve(self._hired, platform.unused.popleft()))
-        if not platform.usable:
+            decisions.append(Reserve(self._hired, pool))
+        if not platform.usable and not platform.due:
             decisions += self._give_up(platform, _no_machine_left(platform))
         return decisions
 
@@ -203,9 +228,13 @@ class Scheduler:
 
 
 def _no_machine_left(platform: _Platform) -> str:
+    """Return why nothing can be run: a line for each machine, and below it the last ones that its phase printed."""
     if not platform.failures:
         return f"platform {platform.name} has no machine"
-    reasons = platform.failures[:REASONS]
+    lines = [f"no machine of platform {platform.name} is left:"]
+    for failure in platform.failures[:REASONS]:
+        where = f"; its output is in files/{failure.output}" if failure.output else ""
+        lines += [failure.reason + where, *(f"    {line}" for line in failure.tail)]
     if len(platform.failures) > REASONS:
-        reasons.append(f"and {len(platform.failures) - REASONS} more")
-    return f"no machine of platform {platform.name} is left: " + "; ".join(reasons)
+        lines.append(f"and {len(platform.failures) - REASONS} more")
+    return "\n".join(lines)[:LONGEST_NOTE]

@@ -26,6 +26,10 @@ class MachineTrouble(msgspec.Struct, frozen=True):
     platform: str
     during: str
     reason: str
+    output: str = ""
+    """Of a phase that failed: the file with what it printed, below `files/`."""
+    tail: tuple[str, ...] = ()
+    """Its last lines."""
     tests: tuple[str, ...] = ()
     """Names of the tests that have no verdict because they were running there."""
 
@@ -118,7 +122,9 @@ def _machines(folder: Path) -> tuple[tuple[MachineTrouble, ...], dict[str, str]]
                 pools[worker] = pool
             case MachineFailed(worker=worker, machine=machine):
                 name = machine or pools.get(worker) or event.platform
-                troubles[worker] = MachineTrouble(name, event.platform, event.during, event.reason)
+                troubles[worker] = MachineTrouble(
+                    name, event.platform, event.during, event.reason, event.output, event.tail
+                )
             case TestFinished(worker=worker, status="infra") if worker in troubles:
                 trouble = troubles[worker]
                 troubles[worker] = msgspec.structs.replace(

@@ -1,8 +1,7 @@
 """One machine, from the request to the release, in a thread of its own.
 
 Guarantees: each event is put in the queue by the worker's thread, MachineReleased is the last one and always comes
-unless the thread hangs in somebody else's code; what the worker holds (a provisioner, an executor) is stored under
-`_lock` the moment it exists, so that stop() finds it; whoever stops a worker never waits for a machine.
+unless the thread hangs in somebody else's code; whoever stops a worker never waits for a machine (holdings.py).
 
 This code assumes that the calls it makes end by themselves: reserving within the provisioner's own limits, all others
 within the executor's.
@@ -16,7 +15,7 @@ from functools import partial
 from queue import SimpleQueue
 
 import msgspec
-from atex_executor import Executor, ExecutorError, MachineLost, Sink, SinkError, Times
+from atex_executor import Executor, ExecutorError, MachineLost, PhaseFailed, Sink, SinkError, Times
 from atex_fmf import Suite, Test
 from atex_provision import Machine, Provisioner, ProvisionError
 
@@ -30,12 +29,14 @@ from atex_orchestrator.events import (
     MachineReserved,
     TestFinished,
 )
+from atex_orchestrator.holdings import Holdings, Stopped
+from atex_orchestrator.masking import Mask
+from atex_orchestrator.register import Register
 
 _log = logging.getLogger(__name__)
 
-FINISH_LIMIT = 3600.0  # seconds for the plan's finish phases
-STOPPED_FINISH_LIMIT = 60.0  # the same after the run was stopped
 BEFORE_PREPARE = ("reserve", "start")
+BEFORE_TESTS = (*BEFORE_PREPARE, "prepare")
 LONGEST_REASON = 1000  # characters; each test that is given up for it repeats it
 
 
@@ -55,10 +56,6 @@ class _Order(msgspec.Struct, frozen=True):
     attempt: int
 
 
-class _Stopped(Exception):
-    """The worker was stopped before it held the next thing."""
-
-
 class Worker:
     """Gets a machine ready, runs on it what it is told, and gives it back.
 
@@ -75,13 +72,13 @@ class Worker:
         settings: Settings,
         sink: Sink,
         emit: Callable[[Event], None],
-        unique: Callable[[str], str],
+        register: Register,
     ) -> None:
-        """Take what it needs; `unique` makes the name of a machine one that no other of the run has."""
+        """Take what it needs, and do nothing yet."""
         self.number = number
         self.platform = platform
         self.machine: str | None = None
-        """The name of the machine, once there is one."""
+        """The name of the machine, once there is one; no other of the run has it."""
         self.error: Exception | None = None
         """What broke the worker itself: not a machine and not a test. Set before the event that follows from it."""
         self._suite = suite
@@ -89,17 +86,14 @@ class Worker:
         self._settings = settings
         self._sink = sink
         self._emit = emit
-        self._unique = unique
+        self._register = register
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()  # None: no more
         self._during: During = "reserve"
+        self._given_name = ""  # what its provisioner calls the machine
         self._reachable = True
         self._usable = True  # for tests
-        self._lock = threading.Lock()  # guards the next five, and the beginning of finish
-        self._provisioner: Provisioner | None = None
+        self._holdings = Holdings(f"worker-{number}")
         self._executor: Executor | None = None
-        self._stopped = False
-        self._stopped_at_once = False
-        self._interrupters: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._main, name=f"worker-{number}", daemon=True)
 
     def start(self) -> None:
@@ -112,50 +106,38 @@ class Worker:
 
     def release(self) -> None:
         """No test is left: finish and give the machine back, or stop getting one."""
-        if self._during in (*BEFORE_PREPARE, "prepare"):
-            self.stop("no test is left for this machine")
+        if self._during in BEFORE_TESTS:
+            self._holdings.stop("no test is left for this machine", hurry=False)
         self._orders.put(None)
 
     def stop(self, reason: str, *, at_once: bool = False) -> None:
         """Cancel the test and take no other; then finish and give the machine back, or, at once, only the latter."""
-        interrupter = threading.Thread(
-            target=self._interrupt,
-            args=(reason, at_once),
-            name=f"worker-{self.number}-stop",
-            daemon=True,
-        )
-        with self._lock:
-            self._stopped = True
-            self._stopped_at_once = self._stopped_at_once or at_once
-            self._interrupters.append(interrupter)
-            interrupter.start()
+        self._holdings.stop(reason, hurry=True, at_once=at_once)
         self._orders.put(None)
 
     def abandon(self) -> None:
         """Free the machine's lease without waiting for the worker, which hangs. For any thread."""
-        with self._lock:
-            provisioner = self._provisioner
-        if provisioner is not None:
-            provisioner.abort()
+        self._holdings.abandon()
 
     def join(self, timeout: float) -> None:
         """Wait for the end of the worker's threads, so many seconds at most."""
         deadline = time.monotonic() + timeout
-        for thread in (*self._interrupters, self._thread):
-            thread.join(max(0.0, deadline - time.monotonic()))
+        self._holdings.join(timeout)
+        self._thread.join(max(0.0, deadline - time.monotonic()))
 
-    # Everything below runs in the worker's own thread, but for _interrupt().
+    # Everything below runs in the worker's own thread.
 
     def _main(self) -> None:
         left = None
         try:
             self._guarded(self._serve)
             self._guarded(self._finish)
-            left = self._leave()
+            left = self._holdings.give_back()
         except Exception as error:
             _log.exception("worker %d broke", self.number)
             self.error = error
         finally:
+            _log.info("%s is released", self.machine or "the reservation")
             self._emit(
                 MachineReleased(
                     worker=self.number, platform=self.platform, machine=self.machine, left=left
@@ -166,7 +148,7 @@ class Worker:
         """Do a step; what goes wrong is said, and is the machine's doing unless it is no error of ours."""
         try:
             step()
-        except _Stopped:
+        except Stopped:
             pass
         except SinkError as error:
             self.error = error
@@ -182,13 +164,18 @@ class Worker:
             self._failed(error)
 
     def _serve(self) -> None:
-        machine = self._hold_provisioner(self._factory()).reserve()
-        name = self.machine = self._unique(machine.name)
+        machine = self._holdings.hold_provisioner(self._factory()).reserve()
+        if self._register.gave_up(self.platform, machine.name):
+            _log.info("%s failed before: there is no other machine", machine.name)
+            return
+        self._given_name = machine.name
+        name = self.machine = self._register.claim(machine.name)
         _log.info("%s is reserved for platform %s: %s", name, self.platform, machine.facts)
         self._emit(MachineReserved(worker=self.number, platform=self.platform, machine=name))
-        executor = self._hold_executor(self._new_executor(machine, name))
+        executor = self._holdings.hold_executor(self._new_executor(machine, name))
         self._during = "start"
         executor.start()
+        self._executor = executor
         self._during = "prepare"
         executor.prepare(self._sink)
         self._during = "test"
@@ -254,40 +241,27 @@ class Worker:
 
     def _finish(self) -> None:
         """Run the plan's finish where its prepare was begun and somebody can still be told to."""
-        with self._lock:
-            executor, stopped, at_once = self._executor, self._stopped, self._stopped_at_once
-            if executor is None or not self._reachable or at_once or self._during in BEFORE_PREPARE:
-                return
+        if self._executor is None or not self._reachable:
+            return
+        limit = self._holdings.begin_finish()
+        if limit is not None:
             self._during = "finish"
-            interrupters = list(self._interrupters)
-        for interrupter in interrupters:
-            interrupter.join()  # what it cancels is over, and not what comes now
-        executor.finish(self._sink, limit=STOPPED_FINISH_LIMIT if stopped else FINISH_LIMIT)
-
-    def _leave(self) -> str | None:
-        """End the session and give the machine back, whatever goes wrong with the former; return why processes may be
-        left there.
-        """
-        with self._lock:
-            provisioner, executor = self._provisioner, self._executor
-        try:
-            if executor is None:
-                return None
-            executor.close()
-            return executor.left
-        finally:
-            if provisioner is not None:
-                provisioner.release()
-                _log.info("%s is released", self.machine or "the reservation")
+            self._executor.finish(self._sink, limit=limit)
 
     def _failed(self, error: Exception | str) -> None:
         """Say that the machine failed, unless it did not get far because it was stopped."""
-        with self._lock:
-            stopped = self._stopped
         reason = " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
+        output = ""
+        tail: tuple[str, ...] = ()
+        if isinstance(error, PhaseFailed):
+            reason, output = error.reason, error.output
+            tail = tuple(map(Mask(self._settings.secrets.values()), error.tail))
         _log.info("%s failed: %s", self._during, reason)
-        if stopped and self._during in (*BEFORE_PREPARE, "prepare"):
-            return
+        if self._during in BEFORE_TESTS:
+            if self._holdings.stopped:
+                return
+            if self.machine is not None:
+                self._register.give_up(self.platform, self._given_name)
         self._emit(
             MachineFailed(
                 worker=self.number,
@@ -295,28 +269,7 @@ class Worker:
                 machine=self.machine,
                 during=self._during,
                 reason=reason,
+                output=output,
+                tail=tail,
             )
         )
-
-    def _hold_provisioner(self, provisioner: Provisioner) -> Provisioner:
-        with self._lock:
-            if self._stopped:
-                raise _Stopped
-            self._provisioner = provisioner
-        return provisioner
-
-    def _hold_executor(self, executor: Executor) -> Executor:
-        with self._lock:
-            if self._stopped:
-                raise _Stopped
-            self._executor = executor
-        return executor
-
-    def _interrupt(self, reason: str, at_once: bool) -> None:
-        """End what the worker waits for, in a thread of its own: a machine may not answer."""
-        with self._lock:
-            provisioner, executor, during = self._provisioner, self._executor, self._during
-        if executor is not None and (at_once or during != "finish"):
-            executor.cancel(reason, at_once=at_once)
-        elif provisioner is not None and executor is None:
-            provisioner.abort()

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from atex_executor import UnsupportedPhase, check_plan
 from atex_fmf import FmfError, Suite, parse_duration
-from atex_orchestrator import Orchestrator, OrchestratorError
-from atex_orchestrator.results import LOG
+from atex_orchestrator import Mask, Orchestrator, OrchestratorError
+from atex_orchestrator.results import FILES, LOG
 from atex_provision import HostPool, LocalProvisioner, Platform, local_platform
 
 from atex_cli.closing import print_summary
@@ -106,7 +106,7 @@ def command(
     secrets = read_secrets(secret, os.environ)
     platforms = [_platform(name, context) for name in dict.fromkeys(pool.backend for pool in pools)]
     suites = [_supported(read_suite(tree, plan, tests, platform.context)) for platform in platforms]
-    terminal = Terminal(secrets.values())
+    terminal = Terminal(Mask(secrets.values()))
     for notice in dict.fromkeys(notice for suite in suites for notice in _notices(suite)):
         terminal.complain(f"atex: {notice}")
     folder = output or new_folder()
@@ -118,7 +118,7 @@ def command(
         grace=grace,
         take_over=take_over,
         become=become,
-        on_event=Progress(terminal, width=_longest_name(suites), quiet=quiet),
+        on_event=Progress(terminal, folder / FILES, width=_longest_name(suites), quiet=quiet),
     )
     for platform, suite in zip(platforms, suites, strict=True):
         orchestrator.add_platform(platform.name, suite, context=platform.context)

@@ -6,6 +6,8 @@
 from atex_executor.line_file import whole_lines
 
 from atex_orchestrator.results.folder import (
+    EVENTS,
+    FILES,
     LOG,
     PlatformInfo,
     PoolInfo,
@@ -21,6 +23,8 @@ from atex_orchestrator.results.reader import (
 )
 
 __all__ = [
+    "EVENTS",
+    "FILES",
     "LOG",
     "FinalRecord",
     "PlatformInfo",

@@ -1,0 +1,136 @@
+"""What a worker holds, where others find it who want to stop the worker.
+
+Guarantees: a provisioner and an executor are stored the moment they exist, so that stop() ends what is waited for with
+them; nothing is stored after stop(); whoever calls stop() never waits for a machine. `_lock` guards all that changes,
+and nobody does I/O while holding it.
+"""
+
+import logging
+import threading
+import time
+
+from atex_executor import Executor
+from atex_provision import Provisioner
+
+_log = logging.getLogger(__name__)
+
+FINISH_LIMIT = 3600.0  # seconds for the plan's finish phases
+STOPPED_FINISH_LIMIT = 60.0  # the same when the run is stopped
+
+
+class Stopped(Exception):
+    """The worker was stopped before it held the next thing."""
+
+
+class Holdings:
+    """One machine's provisioner and executor, and whether they are still wanted.
+
+    The worker's thread stores them, begins finish and gives them back; stop(), abandon() and join() are for others.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Hold nothing yet; `name` is for threads."""
+        self._name = name
+        self._lock = threading.Lock()
+        self._provisioner: Provisioner | None = None
+        self._executor: Executor | None = None
+        self._stopped = False
+        self._hurried = False  # the whole run is stopped
+        self._at_once = False
+        self._finishing = False
+        self._finished = threading.Event()
+        self._interrupters: list[threading.Thread] = []
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody called stop()."""
+        with self._lock:
+            return self._stopped
+
+    def hold_provisioner(self, provisioner: Provisioner) -> Provisioner:
+        """Store it and return it. Raises Stopped."""
+        with self._lock:
+            if self._stopped:
+                raise Stopped
+            self._provisioner = provisioner
+        return provisioner
+
+    def hold_executor(self, executor: Executor) -> Executor:
+        """Store it and return it. Raises Stopped."""
+        with self._lock:
+            if self._stopped:
+                raise Stopped
+            self._executor = executor
+        return executor
+
+    def begin_finish(self) -> float | None:
+        """Return how many seconds finish may take, or None where it is not wanted. From here on only time ends it."""
+        with self._lock:
+            if self._at_once:
+                return None
+            self._finishing = True
+            limit = STOPPED_FINISH_LIMIT if self._hurried else FINISH_LIMIT
+            interrupters = list(self._interrupters)
+        for interrupter in interrupters:
+            interrupter.join()  # what it cancels is over, and not what comes now
+        return limit
+
+    def give_back(self) -> str | None:
+        """End the session and give the machine back, whatever goes wrong with the former; return why processes may be
+        left there.
+        """
+        self._finished.set()
+        with self._lock:
+            provisioner, executor = self._provisioner, self._executor
+        try:
+            if executor is None:
+                return None
+            executor.close()
+            return executor.left
+        finally:
+            if provisioner is not None:
+                provisioner.release()
+
+    def stop(self, reason: str, *, hurry: bool, at_once: bool = False) -> None:
+        """Cancel what runs and let nothing more begin, but for finish.
+
+        `hurry`: the run is stopped; a finish that goes on ends in a minute. `at_once`: no finish, nobody is waited for.
+        """
+        with self._lock:
+            self._stopped = True
+            self._hurried = self._hurried or hurry
+            self._at_once = self._at_once or at_once
+            interrupter = threading.Thread(
+                target=self._interrupt,
+                args=(reason, hurry, at_once, self._finishing),
+                name=f"{self._name}-stop",
+                daemon=True,
+            )
+            self._interrupters.append(interrupter)
+            interrupter.start()
+
+    def abandon(self) -> None:
+        """Free the machine's lease without waiting for the worker, which hangs."""
+        with self._lock:
+            provisioner = self._provisioner
+        if provisioner is not None:
+            provisioner.abort()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the end of what stop() began, so many seconds at most."""
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            interrupters = list(self._interrupters)
+        for interrupter in interrupters:
+            interrupter.join(max(0.0, deadline - time.monotonic()))
+
+    def _interrupt(self, reason: str, hurry: bool, at_once: bool, finishing: bool) -> None:
+        """End what the worker waits for, in a thread of its own: a machine may not answer."""
+        if finishing and not at_once and (not hurry or self._finished.wait(STOPPED_FINISH_LIMIT)):
+            return
+        with self._lock:
+            provisioner, executor = self._provisioner, self._executor
+        if executor is not None:
+            executor.cancel(reason, at_once=at_once)
+        elif provisioner is not None:
+            provisioner.abort()
