@@ -82,16 +82,6 @@ def test_notices_are_told_once(atex: Atex) -> None:
     assert ended.err.startswith("atex: ")
 
 
-def test_requirements_are_not_installed_yet(atex: Atex) -> None:
-    for name in "ab":
-        atex.write(f"{name}.fmf", PASS + "require: [bash]\n")
-    ended = atex.run("--on", "local")
-    assert ended.code == 0
-    assert ended.err == (
-        "atex: 2 tests require packages, which this version does not install yet: /a, ...\n"
-    )
-
-
 def test_the_results_go_somewhere_new_by_default(atex: Atex) -> None:
     atex.write("a.fmf", PASS)
     processes = [atex.start("run", atex.tree, "--on", "local") for _ in range(3)]

@@ -1,6 +1,7 @@
 """What the tests of atex-executor share: connections, a run folder, and an executor on this machine or over ssh."""
 
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -55,6 +56,16 @@ def tree(tmp_path: Path) -> Path:
     folder = tmp_path / "tree"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def all_installed(tmp_path: Path) -> dict[str, str]:
+    """Variables with which this machine has all packages that anybody may require."""
+    rpm = tmp_path / "bin/rpm"
+    rpm.parent.mkdir()
+    rpm.write_text("#!/bin/sh\n")
+    rpm.chmod(0o755)
+    return {"PATH": f"{rpm.parent}:{os.environ['PATH']}"}
 
 
 def ssh_to(server: Sshd) -> SshConnection:

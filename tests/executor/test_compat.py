@@ -181,8 +181,11 @@ exit 0
 """
 
 
-def test_beakerlib(local: LocalConnection, execute: Execute, run: Run) -> None:
-    executor = execute(local, Test(name="/test", test=BEAKERLIB, framework="beakerlib"))
+def test_beakerlib(
+    local: LocalConnection, execute: Execute, run: Run, all_installed: dict[str, str]
+) -> None:
+    test = Test(name="/test", test=BEAKERLIB, framework="beakerlib")
+    executor = execute(local, test, environment=all_installed)
     record = executor.run(executor.suite.tests[0], run.sink).record
     assert (record["status"], record["exit_code"]) == ("fail", 0)
     assert results_of(run)[:-1] == [("Setup", "pass"), ("Test", "fail"), ("Test", "fail")]

@@ -72,10 +72,16 @@ def test_a_second_attempt_has_a_folder_of_its_own(
 
 @pytest.mark.parametrize(("framework", "status"), [("shell", "fail"), ("beakerlib", "pass")])
 def test_shell_tests_stop_at_the_first_failure(
-    local: Connection, execute: Execute, run: Run, framework: str, status: str
+    local: Connection,
+    execute: Execute,
+    run: Run,
+    all_installed: dict[str, str],
+    framework: str,
+    status: str,
 ) -> None:
     test = Test(name="/test", test="false | true; echo on", framework=framework)
-    assert execute(local, test).run(test, run.sink).status == status
+    executor = execute(local, test, environment=all_installed)
+    assert executor.run(test, run.sink).status == status
 
 
 def test_variables(local: Connection, execute: Execute, run: Run) -> None:
@@ -365,25 +371,16 @@ def test_cancel_ends_finish(local: Connection, execute: Execute, run: Run) -> No
     assert not (output.parent / "next.txt").exists() or not run.file("local/@finish.local/next.txt")
 
 
-@pytest.mark.parametrize("step", ["prepare", "finish"])
+@pytest.mark.parametrize(("step", "how"), [("prepare", "ansible"), ("finish", "install")])
 def test_unsupported_phases_are_refused_before_anything_is_done(
-    tree: Path, work: str, step: str
+    tree: Path, work: str, step: str, how: str
 ) -> None:
-    plan = Plan(**{step: (Phase(name="packages", how="install"),)})  # type: ignore[arg-type]
+    plan = Plan(**{step: (Phase(name="packages", how=how),)})  # type: ignore[arg-type]
     executor = Executor(LocalConnection(), suite_of(tree, "true", plan=plan), work=work)
-    with pytest.raises(UnsupportedPhase, match=r"'packages'.*install"):
+    with pytest.raises(UnsupportedPhase, match=f"'packages'.*{how}"):
         executor.start()
     assert not Path(work).exists()
     assert not executor.alive
-
-
-def test_requirements_are_one_warning(
-    local: Connection, execute: Execute, caplog: pytest.LogCaptureFixture
-) -> None:
-    tests = [Test(name=f"/t{n}", test="true", require=("gcc",)) for n in range(3)]
-    execute(local, *tests)
-    (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
-    assert "3 tests, /t0 among them" in warning.getMessage()
 
 
 # The beginning and the end ---------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def names_in_output(output: str) -> set[str]:
 
 
 def test_the_table_is_what_tests_and_phases_find(
-    local: LocalConnection, execute: Execute, run: Run
+    local: LocalConnection, execute: Execute, run: Run, all_installed: dict[str, str]
 ) -> None:
     plan = Plan(prepare=(Phase(name="show", how="shell", script=(SHOW,)),))
     tests = (
@@ -62,7 +62,7 @@ def test_the_table_is_what_tests_and_phases_find(
         Test(name="/beakerlib", test=SHOW, framework="beakerlib"),
         Test(name="/tty", test=SHOW, tty=True),
     )
-    executor = execute(local, *tests, plan=plan)
+    executor = execute(local, *tests, plan=plan, environment=all_installed)
     executor.prepare(run.sink)
     (phase,) = (run.sink.folder / "files").rglob("@prepare.*/show.txt")
     plain, beakerlib, tty = [

@@ -11,9 +11,11 @@ from tests.machines import (
     LightHosts,
     NspawnHost,
     NspawnHosts,
+    Repository,
     Sshd,
     light_hosts_missing,
     nspawn_missing,
+    rpm_missing,
     sshd_missing,
 )
 
@@ -38,6 +40,26 @@ def light_hosts() -> Iterator[Callable[[int], list[LightHost]]]:
 def light_host(light_hosts: Callable[[int], list[LightHost]]) -> LightHost:
     """A running light host of the test's own."""
     return light_hosts(1)[0]
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """Packages for `dnf_host`: "one", "two" and "three" can be installed, "broken" wants what nobody provides."""
+    _skip_for(rpm_missing())
+    repository = Repository(tmp_path_factory.mktemp("packages") / "repository")
+    repository.add("one", provides=["virtual-one", "perl(One)"], files={"/var/lib/one/file": "1\n"})
+    repository.add("two")
+    repository.add("three")
+    repository.add("broken", requires=["what-nobody-provides"])
+    repository.publish()
+    return repository
+
+
+@pytest.fixture
+def dnf_host(light_host: LightHost, repository: Repository) -> LightHost:
+    """A running light host of the test's own whose dnf finds the packages of `repository`, in /root/repository."""
+    repository.offer_to(light_host)
+    return light_host
 
 
 @pytest.fixture

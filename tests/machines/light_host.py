@@ -24,11 +24,21 @@ mount -t tmpfs tmpfs /dev/shm
 mkdir -p /run/sshd /run/lock /run/machine
 mount --bind {folder}/machine /run/machine
 for own in root var/tmp var/lib; do mount --bind {folder}/$own /$own; done
+if [ -d /etc/dnf ]; then mount --bind {folder}/etc/dnf /etc/dnf; fi
 cat /proc/sys/kernel/random/uuid >/run/machine/boot_id
 mount --bind /run/machine/boot_id /proc/sys/kernel/random/boot_id
 mount --bind {folder}/tmp /tmp
 cd /
 exec env -i PATH={path} {sshd} -D -e -f /run/machine/sshd_config
+"""
+
+# Packages of a host's own: their database is in /root (Debian's rpm), what is said to be there in /root/repos.
+DNF = """\
+[main]
+reposdir=/root/repos
+cachedir=/var/tmp/dnf
+logdir=/var/tmp
+gpgcheck=0
 """
 
 # In its own namespaces only: anywhere else reboot(2) would mean the box. In a session of its own, for it is an init's
@@ -80,7 +90,8 @@ def light_hosts_missing() -> str | None:
 class LightHost(Machine):
     """A machine made of namespaces.
 
-    Inside, `reboot` does what it says. /root, /tmp, /var/tmp and /var/lib survive it; /run does not.
+    Inside, `reboot` does what it says. /root, /tmp, /var/tmp and /var/lib survive it; /run does not. rpm and dnf have a
+    database and repositories of the host's own, at first empty (`Repository.offer_to`).
     """
 
     @property
@@ -98,10 +109,12 @@ class LightHost(Machine):
         return self.init  # nothing but sshd runs there
 
     def _make_folders(self) -> None:
-        for own in ("root", "tmp", "var/tmp", "var/lib", "machine/bin"):
+        for own in ("root", "tmp", "var/tmp", "var/lib", "machine/bin", "etc/dnf/vars"):
             (self.folder / own).mkdir(parents=True)
         for public in ("tmp", "var/tmp"):
             (self.folder / public).chmod(0o1777)
+        (self.folder / "etc/dnf/dnf.conf").write_text(DNF)
+        (self.folder / "etc/dnf/vars/releasever").write_text("1\n")
         machine = self.folder / "machine"
         generate_key(machine / "host_key")
         shutil.copy(self.identity.with_suffix(".pub"), machine / "authorized_keys")

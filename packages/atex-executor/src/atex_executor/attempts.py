@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -92,9 +93,11 @@ class Attempts:
             self._on_mark(name, value)  # it may have been killed before it did
         return self._see_through(test, sink, tree, left.begun, left)
 
-    def refuse(self, test: Test, sink: Sink, attempt: int, note: str) -> RunOutcome:
-        """Record that `test` was not started. Raises SinkError."""
-        record = unstarted_record(test, self._platform, "infra", note, attempt)
+    def refuse(
+        self, test: Test, sink: Sink, attempt: int, note: str, files: Sequence[str] = ()
+    ) -> RunOutcome:
+        """Record that `test` was not started; `files` say more. Raises SinkError."""
+        record = unstarted_record(test, self._platform, "infra", note, attempt, files)
         sink.records([record])
         return self._outcome(record, "", 0.0)
 

@@ -31,11 +31,20 @@ class UnsupportedPhase(ExecutorError):
 class PhaseFailed(ExecutorError):
     """A script of prepare or finish failed, ran longer than it may, or was cancelled. The machine is still there."""
 
-    def __init__(self, reason: str, *, output: str = "", tail: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        status: str = "fail",
+        output: str = "",
+        tail: tuple[str, ...] = (),
+    ) -> None:
         """`reason` names machine and phase; `output` is the file with what it printed, `tail` its last lines."""
         super().__init__(f"{reason}; its output is in files/{output}" if output else reason)
         self.reason = reason
         """One line: which phase failed on which machine, and how."""
+        self.status = status
+        """As of a test: "infra" where the script is not to blame, "error" where its time was up, else "fail"."""
         self.output = output
         """The file, below `files/` of a run folder; empty where it did not begin."""
         self.tail = tail

@@ -17,6 +17,7 @@ from atex_executor.attachment import Launch
 from atex_executor.attempts import Attempts, RunOutcome
 from atex_executor.errors import ExecutorError, MachineBusy, SessionGone
 from atex_executor.phases import PHASE_LIMIT, Phases, check_plan
+from atex_executor.preparation import Lacking, Preparation
 from atex_executor.reception import tree_folder
 from atex_executor.resume import OpenAttempt
 from atex_executor.session import Session
@@ -92,6 +93,7 @@ class Executor:
             machine=machine,
             on_mark=on_mark,
         )
+        self._preparation = Preparation(self._phases, suite, machine)
         self._attempts = Attempts(
             self._session,
             suite,
@@ -148,7 +150,6 @@ class Executor:
         SessionGone, MachineLost, ProvisionError, TimeoutError, and ExecutorError when cancelled.
         """
         check_plan(self.suite.plan)
-        self._warn_of_requirements()
         try:
             hello = self._connect()
             if not self._adopted:
@@ -164,14 +165,20 @@ class Executor:
             raise
 
     def prepare(self, sink: Sink) -> None:
-        """Run the plan's prepare phases, each script for an hour at most.
+        """Run the plan's prepare phases, and among them install what the tests require and recommend.
 
-        Raises PhaseFailed for the first script that fails or is cancelled, MachineLost, SinkError.
+        Each script and each installation has an hour. Where packages of tests can not be installed, nothing is raised:
+        `run()` tries those of its test.
+
+        Raises PhaseFailed for the first phase of the plan that fails, or any that is cancelled, MachineLost, SinkError.
         """
-        self._phases.prepare(sink, self._tree)
+        self._preparation.run(sink, self._tree)
 
     def run(self, test: Test, sink: Sink, *, attempt: int = 1) -> RunOutcome:
         """Run one test and record it into `sink`; its final record is there when this returns, and is its last.
+
+        What it requires, and is not known to be installed, is installed first; where that fails the record is "infra",
+        and the machine as good as before.
 
         Raises SinkError where it can not be begun in the journal or that record not be written, and nothing for what
         the test or the machine does.
@@ -179,6 +186,9 @@ class Executor:
         refusal = self._refusal()
         if refusal is not None:
             return self._attempts.refuse(test, sink, attempt, refusal)
+        lacking = self._bring_packages(test, sink, attempt)
+        if lacking is not None:
+            return self._attempts.refuse(test, sink, attempt, lacking.note, lacking.files)
         return self._attempts.run(test, sink, self._tree, attempt)
 
     def resume(self, test: Test, sink: Sink, left: OpenAttempt) -> RunOutcome:
@@ -226,6 +236,13 @@ class Executor:
         if left is not None:
             _log.warning("%s", left)
 
+    def _bring_packages(self, test: Test, sink: Sink, attempt: int) -> Lacking | None:
+        try:
+            return self._preparation.bring(test, sink, self._tree, attempt)
+        except BaseException:  # Ctrl-C for instance; the attempt has its record nevertheless
+            self._attempts.refuse(test, sink, attempt, "interrupted on the host")
+            raise
+
     # Starting --------------------------------------------------------------------------------------------
 
     def _connect(self) -> Hello:
@@ -253,16 +270,6 @@ class Executor:
         """With `_lock` held."""
         if self._cancelled is not None:
             raise ExecutorError(f"{self._machine}: {self._cancelled}")
-
-    def _warn_of_requirements(self) -> None:
-        needy = [test.name for test in self.suite.tests if test.require]
-        if needy:
-            _log.warning(
-                "%s: packages that tests require are not installed yet by this version: %d tests, %s among them",
-                self._machine,
-                len(needy),
-                needy[0],
-            )
 
     def _refusal(self) -> str | None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""The phases of a plan, on one machine."""
+"""Single phases of a plan, on one machine."""
 
 import time
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from atex_executor.environment import environment_of_phase
 from atex_executor.errors import MachineLost, PhaseFailed, UnsupportedPhase
 from atex_executor.layout import phase_file
 from atex_executor.output_file import OutputFile
+from atex_executor.packages import install_script
 from atex_executor.running import Job
 from atex_executor.session import Session
 from atex_executor.sink import Sink
@@ -43,28 +44,29 @@ class Phases:
         self._machine = machine
         self._on_mark = on_mark
 
-    def prepare(self, sink: Sink, tree: str) -> None:
-        """Run prepare in `tree`, the folder on the machine. Raises as `Executor.prepare()`."""
-        for phase in self._plan.prepare:
-            self._run("prepare", phase, sink, tree, deadline=None)
-
     def finish(self, sink: Sink, tree: str, limit: float) -> None:
         """Run finish in `tree`, within `limit` seconds. Raises as `Executor.finish()`."""
         deadline = time.monotonic() + limit
         failure = None
         for phase in self._plan.finish:
             try:
-                self._run("finish", phase, sink, tree, deadline=deadline)
+                self.run("finish", phase, sink, tree, deadline=deadline)
             except PhaseFailed as error:
                 failure = failure or error
         if failure is not None:
             raise failure
 
-    def _run(self, step: str, phase: Phase, sink: Sink, tree: str, deadline: float | None) -> None:
+    def run(
+        self, step: str, phase: Phase, sink: Sink, tree: str, *, deadline: float | None = None
+    ) -> None:
+        """Run one phase of `step` in `tree`, the folder on the machine, until `deadline`, or for an hour each script.
+
+        Raises PhaseFailed for the first script that fails or is cancelled, MachineLost, SinkError.
+        """
         what = f"{step} phase {phase.name!r}"
         path = phase_file(self._platform, step, self._machine, phase.name)
         output = OutputFile(sink, path, self._on_mark)
-        for script in phase.script:
+        for script in _scripts(phase):
             limit = PHASE_LIMIT if deadline is None else deadline - time.monotonic()
             if limit <= 0:
                 raise PhaseFailed(f"{self._machine}: no time is left for {what}")
@@ -93,14 +95,28 @@ class Phases:
         if verdict.status != "pass":
             reason = verdict.note or f"exit code {verdict.exit_code}"
             raise PhaseFailed(
-                f"{self._machine}: {what} failed: {reason}", output=output.path, tail=output.tail
+                f"{self._machine}: {what} failed: {reason}",
+                status=verdict.status,
+                output=output.path,
+                tail=output.tail,
             )
+
+
+def _scripts(phase: Phase) -> tuple[str, ...]:
+    if phase.how == "shell":
+        return phase.script
+    if not phase.package:
+        return ()
+    skip_missing = phase.missing == "skip"
+    return (install_script(phase.package, exclude=phase.exclude, skip_missing=skip_missing),)
 
 
 def check_plan(plan: Plan) -> None:
     """Raise UnsupportedPhase where `plan` asks for what an Executor can not do; before a machine is asked for, say."""
-    for phase in (*plan.prepare, *plan.finish):
-        if phase.how != "shell":
-            raise UnsupportedPhase(
-                f"{plan.name}: phase {phase.name!r}: `how: {phase.how}` is not supported yet, only `how: shell` is"
-            )
+    for phases, known in ((plan.prepare, ("shell", "install")), (plan.finish, ("shell",))):
+        for phase in phases:
+            if phase.how not in known:
+                raise UnsupportedPhase(
+                    f"{plan.name}: phase {phase.name!r}: `how: {phase.how}` is not supported, only"
+                    f" {' and '.join(known)}"
+                )

@@ -69,10 +69,16 @@ def final_record(
 
 
 def unstarted_record(
-    test: Test, platform: str, status: str, note: str, attempt: int = 1
+    test: Test,
+    platform: str,
+    status: str,
+    note: str,
+    attempt: int = 1,
+    files: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the final record of a test that nobody started; `status` is "infra" or "skip", `note` says why."""
-    return final_record(record_head(test, platform, attempt), status=status, note=note)
+    head = record_head(test, platform, attempt)
+    return final_record(head, status=status, note=note, files=files)
 
 
 def readable(text: str) -> str:

@@ -107,7 +107,7 @@ def command(
     platforms = [_platform(name, context) for name in dict.fromkeys(pool.backend for pool in pools)]
     suites = [_supported(read_suite(tree, plan, tests, platform.context)) for platform in platforms]
     terminal = Terminal(Mask(secrets.values()))
-    for notice in dict.fromkeys(notice for suite in suites for notice in _notices(suite)):
+    for notice in dict.fromkeys(notice for suite in suites for notice in suite.notices):
         terminal.complain(f"atex: {notice}")
     folder = output or new_folder()
     invocation.log = folder / LOG
@@ -149,16 +149,6 @@ def _supported(suite: Suite) -> Suite:
     except UnsupportedPhase as error:
         raise Refused(str(error)) from error
     return suite
-
-
-def _notices(suite: Suite) -> list[str]:
-    """Return what the user should know of tests before they run."""
-    needy = [test.name for test in suite.tests if test.require]
-    if not needy:
-        return list(suite.notices)
-    count = "1 test requires" if len(needy) == 1 else f"{len(needy)} tests require"
-    notice = f"{count} packages, which this version does not install yet: {needy[0]}"
-    return [*suite.notices, notice + (", ..." if len(needy) > 1 else "")]
 
 
 def _longest_name(suites: Sequence[Suite]) -> int:

@@ -1,0 +1,124 @@
+"""Prepare on one machine: the plan's phases, and in their midst and afterwards the packages of its tests.
+
+All that the tests require is installed in one transaction. Where that fails, each test's own packages are tried before
+that test, so that one bad package costs only those that need it. What is known to be there is not asked for again, and
+what could not be installed is not tried again.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+
+import msgspec
+from atex_fmf import Phase, Suite, Test
+
+from atex_executor.errors import MachineLost, PhaseFailed
+from atex_executor.packages import install_script, recommended_by, required_by
+from atex_executor.phases import Phases
+from atex_executor.sink import Sink
+
+_REQUIRE_ORDER = 70  # among the phases of the plan, as in tmt
+_RECOMMEND_ORDER = 75
+_LAST_WORDS = 3  # lines
+
+_log = logging.getLogger(__name__)
+
+
+class Lacking(msgspec.Struct, frozen=True):
+    """Why a test can not run: its packages are not there."""
+
+    note: str
+    files: tuple[str, ...] = ()
+    """What the package manager printed, below `files/`."""
+
+
+class Preparation:
+    """Prepares one machine for `suite`. Not thread-safe: one thread at a time."""
+
+    def __init__(self, phases: Phases, suite: Suite, machine: str) -> None:
+        self._phases = phases
+        self._machine = machine
+        plan = suite.plan.prepare
+        self._require = _install(
+            _unique("require", plan), _REQUIRE_ORDER, suite.tests, required_by, "fail"
+        )
+        self._recommend = _install(
+            _unique("recommend", plan), _RECOMMEND_ORDER, suite.tests, recommended_by, "skip"
+        )
+        self._all = _inserted(_inserted(plan, self._require), self._recommend)
+        self._installed: set[str] = set()  # what tests require, and is there
+        self._failed: dict[frozenset[str], Lacking] = {}  # what can not be installed together
+
+    def run(self, sink: Sink, tree: str) -> None:
+        """Run prepare in `tree`, the folder on the machine. Raises as `Executor.prepare()`."""
+        for phase in self._all:
+            try:
+                self._phases.run("prepare", phase, sink, tree)
+            except PhaseFailed as error:
+                if error.status == "infra" or phase not in (self._require, self._recommend):
+                    raise
+                self._tolerate(phase, error)
+            else:
+                if phase is self._require:
+                    self._installed.update(phase.package)
+
+    def bring(self, test: Test, sink: Sink, tree: str, attempt: int) -> Lacking | None:
+        """Install what `test` requires, and is not known to be there; return why it can not run, or None.
+
+        Raises SinkError.
+        """
+        wanted = frozenset(required_by(test)) - self._installed
+        if not wanted:
+            return None
+        known = next((why for lacking, why in self._failed.items() if lacking <= wanted), None)
+        if known is not None:
+            return known
+        name = f"{self._require.name}.{test.serial}.{attempt}"
+        script = install_script(sorted(wanted), refresh=False)
+        try:
+            self._phases.run("prepare", Phase(name=name, how="shell", script=(script,)), sink, tree)
+        except MachineLost as error:
+            return Lacking(str(error))
+        except PhaseFailed as error:
+            if error.status == "infra":
+                return Lacking(error.reason, (error.output,))
+            return self._failed.setdefault(wanted, _lacking(error))
+        self._installed |= wanted
+        return None
+
+    def _tolerate(self, phase: Phase, error: PhaseFailed) -> None:
+        consequence = "tests do without what could not be installed"
+        if phase is self._require:
+            consequence = "the packages of each test are tried before it"
+        _log.warning("%s; %s: %s", error, consequence, "; ".join(error.tail[-_LAST_WORDS:]))
+
+
+def _lacking(error: PhaseFailed) -> Lacking:
+    words = "; ".join(line.strip() for line in error.tail[-_LAST_WORDS:])
+    return Lacking(f"its packages could not be installed: {words or error.reason}", (error.output,))
+
+
+def _install(
+    name: str,
+    order: int,
+    tests: Iterable[Test],
+    wanted_by: Callable[[Test], tuple[str, ...]],
+    missing: str,
+) -> Phase:
+    """Return the phase that installs what `tests` want."""
+    packages = tuple(dict.fromkeys(package for test in tests for package in wanted_by(test)))
+    return Phase(name=name, how="install", package=packages, missing=missing, order=order)
+
+
+def _inserted(phases: tuple[Phase, ...], phase: Phase) -> tuple[Phase, ...]:
+    """Return `phases` with one more, behind those that have its order; without it where it has nothing to do."""
+    if not phase.package:
+        return phases
+    at = next((at for at, other in enumerate(phases) if other.order > phase.order), len(phases))
+    return (*phases[:at], phase, *phases[at:])
+
+
+def _unique(name: str, phases: tuple[Phase, ...]) -> str:
+    """Return `name`, or a longer one where a phase of the plan begins so: files are called so, too."""
+    while any(phase.name.startswith(name) for phase in phases):
+        name += "-of-tests"
+    return name
