@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from .model import Plan, Suite
-from .notices import plan_notices, test_notices
+from .notices import missing_dimensions, plan_notices, test_notices
 from .plan import find_plan, read_plan, read_selection
 from .read_test import read_test
-from .select import Selection, narrow, select
+from .select import Selection, is_test, narrow, select
 from .tree import read_tree
 
 _NO_CONTEXT: Mapping[str, str | Sequence[str]] = MappingProxyType({})
@@ -40,9 +40,14 @@ def discover(
     chosen = find_plan(tree.nodes, plan)
     selection = Selection() if chosen is None else read_selection(chosen)
     nodes = narrow(select(tree.nodes, selection), tests)
+    asked = narrow(filter(is_test, tree.nodes), tests)
     return Suite(
         root=tree.root,
         tests=tuple(read_test(node) for node in nodes),
         plan=Plan() if chosen is None else read_plan(chosen),
-        notices=(*([] if chosen is None else plan_notices(chosen)), *test_notices(nodes)),
+        notices=(
+            *missing_dimensions(tree, [*([] if chosen is None else [chosen]), *asked]),
+            *([] if chosen is None else plan_notices(chosen)),
+            *test_notices(nodes),
+        ),
     )

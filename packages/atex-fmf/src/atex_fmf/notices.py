@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from .node import Node
+from .tree import Tree
 
 _PLAN_KEYS = ("provision", "execute", "report", "login", "reboot", "cleanup")
 _TEST_KEYS = (
@@ -14,6 +15,16 @@ _TEST_KEYS = (
     "restart-with-reboot",
     "tier",
 )
+
+
+def missing_dimensions(tree: Tree, nodes: Iterable[Node]) -> list[str]:
+    """A sentence for all dimensions that rules of these nodes ask for and that nobody gave."""
+    missing = tree.undecided.missing(node.name for node in nodes)
+    if not missing:
+        return []
+    them = "them" if len(missing) > 1 else "it"
+    said = f"the context has no {', '.join(missing)}: adjust rules that ask for {them} are skipped"
+    return [f"{said}, and other tests may be selected than were meant"]
 
 
 def plan_notices(plan: Node) -> list[str]:

@@ -32,7 +32,7 @@ def select(nodes: Iterable[Node], selection: Selection) -> list[Node]:
     Those that one regular expression selects, or all where there is none, are sorted by `order`
     and keep the order of the tree where it is equal. Raises MetadataError.
     """
-    wanted = [node for node in nodes if _is_test(node) and _is_wanted(node, selection)]
+    wanted = [node for node in nodes if is_test(node) and _is_wanted(node, selection)]
     enabled = [node for node in wanted if _is_automatic(node)]
     ordered = sorted(enabled, key=lambda node: node.integer("order", DEFAULT_ORDER))
     if not selection.names:
@@ -51,7 +51,8 @@ def narrow(nodes: Iterable[Node], patterns: str | Sequence[str]) -> list[Node]:
     return [node for node in nodes if not compiled or _is_found(compiled, node)]
 
 
-def _is_test(node: Node) -> bool:
+def is_test(node: Node) -> bool:
+    """Whether it defines a test, be it to run or not."""
     return "test" in node.data
 
 

@@ -1,4 +1,4 @@
-"""Reads a tree with the fmf library. The only module that imports it, or knows its exceptions.
+"""Reads a tree with the fmf library, and knows its exceptions.
 
 The library raises exceptions of its own, and also whatever Python raises inside it when metadata
 has an unexpected shape; many of them do not say where. So every `Exception` that leaves it is
@@ -12,6 +12,7 @@ from typing import Any
 
 import fmf
 
+from .dimensions import Undecided
 from .errors import MetadataError, TreeError
 from .node import Keys, Node
 from .places import Path, Places
@@ -48,11 +49,12 @@ _DEFAULTS: Mapping[str, Any] = {
 class Tree:
     """The nodes of an fmf tree after inheritance and `adjust`, in the order of their names."""
 
-    def __init__(self, root: str, nodes: tuple[Node, ...]) -> None:
+    def __init__(self, root: str, nodes: tuple[Node, ...], undecided: Undecided) -> None:
         self.root = root
         """Absolute path of the folder that holds `.fmf`."""
         self.nodes = nodes
         """The leaves, more or less what the `select` directive says."""
+        self.undecided = undecided
 
 
 def read_tree(folder: str | os.PathLike[str], context: Mapping[str, str | Sequence[str]]) -> Tree:
@@ -65,9 +67,10 @@ def read_tree(folder: str | os.PathLike[str], context: Mapping[str, str | Sequen
     """
     tree = _grown(os.path.abspath(folder))
     _check_readable(tree.root)
-    _adjust(tree, context)
+    undecided = _adjust(tree, context)
     places = Places(tree.root)
-    return Tree(tree.root, tuple(_node(leaf, places) for leaf in tree.climb() if leaf.data))
+    nodes = tuple(_node(leaf, places) for leaf in tree.climb() if leaf.data)
+    return Tree(tree.root, nodes, undecided)
 
 
 class Filter:
@@ -114,15 +117,18 @@ def _grown(start: str) -> Any:
         raise _at_file(error, start) from error
 
 
-def _adjust(tree: Any, context: Mapping[str, str | Sequence[str]]) -> None:
+def _adjust(tree: Any, context: Mapping[str, str | Sequence[str]]) -> Undecided:
     dimensions = {
         name: [values] if isinstance(values, str) else list(values)
         for name, values in context.items()
     }
     try:
-        tree.adjust(fmf.Context(**dimensions), case_sensitive=False)
+        adjusted_to = fmf.Context(**dimensions)
+        undecided = Undecided(adjusted_to)
+        tree.adjust(adjusted_to, case_sensitive=False, decision_callback=undecided)
     except Exception as error:
         raise _at_node(error, "adjust") from error
+    return undecided
 
 
 def _check_readable(root: str) -> None:
