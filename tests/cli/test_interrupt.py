@@ -71,19 +71,6 @@ def test_nohup_outlives_the_terminal(atex: Atex) -> None:
     assert ended.code == 0, ended
 
 
-def test_a_plan_is_finished_after_ctrl_c(atex: Atex) -> None:
-    finished = atex.folder / "finished"
-    atex.write(
-        "plan.fmf",
-        "discover: {how: fmf}\nexecute: {how: tmt}\n"
-        f"finish: {{how: shell, script: touch {finished}}}\n",
-    )
-    started = waiting_tree(atex, "touch {started}; sleep 60")
-    ended = interrupt(atex, started)
-    assert ended.code == 130, ended
-    assert finished.exists()
-
-
 def test_a_test_that_ignores_sigint_is_killed(atex: Atex) -> None:
     started = waiting_tree(atex, STUBBORN.format(sleep=SLEEP))
     ended = interrupt(atex, started)

@@ -1,4 +1,4 @@
-"""Machines whose prepare fails, and what becomes of the tests; the rest of a run with such machines."""
+"""Machines whose prepare fails, and what becomes of the tests."""
 
 from pathlib import Path
 
