@@ -1,4 +1,5 @@
-"""The context as a command line says it: the grammar of `tmt --context`.
+"""The context: what `adjust` and `when` are decided by. And how a command line says it, in the grammar of
+`tmt --context`.
 
     argument = word {white space, word}     quotes as in a shell
     word     = dimension "=" values
@@ -11,13 +12,17 @@ A dimension that is given again replaces what was given before. So it is in tmt 
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from .errors import ContextError
+from .node import Keys
+
+Context = Mapping[str, Sequence[str]]
+"""The values of each dimension."""
 
 
 def parse_context(arguments: Iterable[str]) -> dict[str, list[str]]:
@@ -30,6 +35,12 @@ def parse_context(arguments: Iterable[str]) -> dict[str, list[str]]:
         for word in _words(argument):
             context.update(_read_file(word[1:]) if word.startswith("@") else [_dimension(word)])
     return context
+
+
+def with_context_of(plan: Keys, context: Context) -> Context:
+    """The context for the tests and phases of a plan: what the plan says of dimensions that `context` does
+    not have is added. Raises MetadataError."""
+    return {**plan.values("context"), **context}
 
 
 def _words(text: str) -> list[str]:

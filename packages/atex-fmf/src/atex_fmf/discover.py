@@ -4,22 +4,29 @@ import os
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from .context import with_context_of
+from .environment import plan_environment
+from .expand import expanded
 from .model import Plan, Suite
+from .node import Node
 from .notices import missing_dimensions, plan_notices, test_notices
-from .plan import find_plan, read_plan, read_selection
+from .plan import find_plan, read_plan
 from .read_test import read_test
-from .select import Selection, is_test, narrow, select
-from .tree import read_tree
+from .select import is_test, narrow
+from .selection import all_tests, selected
+from .source import Trees
+from .tree import Tree, read_tree
 
-_NO_CONTEXT: Mapping[str, str | Sequence[str]] = MappingProxyType({})
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def discover(
     root: str | os.PathLike[str] = ".",
     *,
     plan: str | None = None,
-    context: Mapping[str, str | Sequence[str]] = _NO_CONTEXT,
+    context: Mapping[str, str | Sequence[str]] = _NOTHING,
     tests: str | Sequence[str] = (),
+    environment: Mapping[str, str] = _NOTHING,
 ) -> Suite:
     """Reads the fmf tree that the folder `root` is in, and selects tests as tmt would.
 
@@ -31,23 +38,50 @@ def discover(
     `tests` are regular expressions. Of what the plan selected, in its order, those tests remain
     whose name has a match of one of them anywhere.
 
-    Reads files, writes and copies nothing; any threads may call it at the same time.
+    `environment` has variables that the run gives to all tests: a plan may refer to them, as to its own.
+    They do not become part of the suite.
+
+    Reads files; writes and copies nothing but the git repositories that a plan asks for, which the fmf
+    library caches. Any threads may call it at the same time.
 
     Raises TreeError, PlanNotFound, AmbiguousPlan, MetadataError or PatternError, all of them
     FmfError. Selecting no test at all is no error.
     """
-    tree = read_tree(root, context)
-    chosen = find_plan(tree.nodes, plan)
-    selection = Selection() if chosen is None else read_selection(chosen)
-    nodes = narrow(select(tree.nodes, selection), tests)
-    asked = narrow(filter(is_test, tree.nodes), tests)
+    lists = {
+        name: [values] if isinstance(values, str) else list(values)
+        for name, values in context.items()
+    }
+    tree = read_tree(root, lists)
+    return suite_of(tree, find_plan(tree, plan), tests, environment)
+
+
+def suite_of(
+    tree: Tree,
+    plan: Node | None,
+    tests: str | Sequence[str] = (),
+    environment: Mapping[str, str] = _NOTHING,
+) -> Suite:
+    """What `discover()` returns, for one plan of a tree that is read, or for all tests without a plan."""
+    context = tree.context if plan is None else with_context_of(plan, tree.context)
+    trees = Trees(tree, context)
+    if plan is None:
+        read = Plan()
+        found = all_tests(trees)
+    else:
+        variables = {**plan_environment(plan, tree.root), **environment}
+        keys = expanded(plan, variables, context)
+        read = read_plan(keys, tree, context)
+        found = selected(keys, trees)
+    found = narrow(found, tests)
+    asked = [(used, narrow(filter(is_test, used.nodes), tests)) for used in trees.used]
     return Suite(
         root=tree.root,
-        tests=tuple(read_test(node) for node in nodes),
-        plan=Plan() if chosen is None else read_plan(chosen),
+        trees={test.source.name: test.source.folder for test in found if test.source.name},
+        tests=tuple(read_test(test) for test in found),
+        plan=read,
         notices=(
-            *missing_dimensions(tree, [*([] if chosen is None else [chosen]), *asked]),
-            *([] if chosen is None else plan_notices(chosen)),
-            *test_notices(nodes),
+            *missing_dimensions([*asked, *([] if plan is None else [(tree, [plan])])]),
+            *([] if plan is None else plan_notices(plan)),
+            *test_notices(found),
         ),
     )

@@ -40,6 +40,10 @@ class Keys:
             data = data[step]  # type: ignore[index]
         return Keys(data, origin=self._origin, path=(*self._path, *path))
 
+    def replaced(self, data: Mapping[str, Any]) -> "Keys":
+        """Other data in the same place: what it is made from is what the files have."""
+        return Keys(data, origin=self._origin, path=self._path)
+
     def error(self, problem: str, *, key: str | Path = ()) -> MetadataError:
         """The problem, for the caller to raise, and the place of the key it is about (or of what a
         path of keys leads to); where there is none, the place of all of these keys."""
@@ -79,12 +83,15 @@ class Keys:
             raise self._wrong(key, "a string or a list of strings")
         return values
 
-    def dependencies(self, key: str) -> tuple[str | dict[str, Any], ...]:
-        """The name of a package or a mapping that describes something else, or a list of them."""
-        values = self._list(key)
-        if not all(isinstance(value, str | dict) for value in values):
-            raise self._wrong(key, "a string, a mapping, or a list of them")
-        return values
+    def values(self, key: str) -> dict[str, list[str]]:
+        """A mapping of names to a value or a list of values, which `str()` turns into strings."""
+        mapping = self.get(key, {})
+        if not isinstance(mapping, dict):
+            raise self._wrong(key, "a mapping")
+        return {
+            str(name): [str(value) for value in (values if isinstance(values, list) else [values])]
+            for name, values in mapping.items()
+        }
 
     def patterns(self, key: str) -> tuple[re.Pattern[str], ...]:
         """A regular expression, or a list of them."""
@@ -105,14 +112,14 @@ class Keys:
         keys = self.inside("environment")
         return {_variable_name(keys, name): _variable_value(keys, name) for name in variables}
 
-    def phases(self, step: str) -> list["Keys"]:
-        """The phases of a step of a plan: a mapping is one phase, a list has any number."""
-        values = self._list(step)
+    def mappings(self, key: str) -> list["Keys"]:
+        """A mapping, or a list of them."""
+        values = self._list(key)
         if not all(isinstance(value, dict) for value in values):
-            raise self._wrong(step, "a mapping or a list of mappings")
-        if isinstance(self.get(step), dict):
-            return [self.inside(step)]
-        return [self.inside(step, position) for position in range(len(values))]
+            raise self._wrong(key, "a mapping or a list of mappings")
+        if isinstance(self.get(key), dict):
+            return [self.inside(key)]
+        return [self.inside(key, position) for position in range(len(values))]
 
     def _list(self, key: str) -> tuple[Any, ...]:
         value = self.get(key, [])

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from .found import Found
 from .node import Node
 from .tree import Tree
 
@@ -17,9 +18,16 @@ _TEST_KEYS = (
 )
 
 
-def missing_dimensions(tree: Tree, nodes: Iterable[Node]) -> list[str]:
-    """A sentence for all dimensions that rules of these nodes ask for and that nobody gave."""
-    missing = tree.undecided.missing(node.name for node in nodes)
+def missing_dimensions(asked: Iterable[tuple[Tree, Iterable[Node]]]) -> list[str]:
+    """A sentence for all dimensions that rules of these nodes of these trees ask for and that nobody
+    gave."""
+    missing = sorted(
+        {
+            name
+            for tree, nodes in asked
+            for name in tree.undecided.missing(node.name for node in nodes)
+        }
+    )
     if not missing:
         return []
     them = "them" if len(missing) > 1 else "it"
@@ -28,38 +36,34 @@ def missing_dimensions(tree: Tree, nodes: Iterable[Node]) -> list[str]:
 
 
 def plan_notices(plan: Node) -> list[str]:
-    """A sentence for all keys of the plan that are ignored, and one for a context of its own."""
+    """A sentence for all keys of the plan that are ignored."""
     notices = []
     ignored = [key for key in _PLAN_KEYS if plan.get(key) is not None]
     if plan.get("execute") == {"how": "tmt"}:
         ignored.remove("execute")  # nothing but what tmt wants to see in every plan
     if ignored:
         notices.append(f"{plan.name}: ignored keys: {', '.join(ignored)}")
-    if plan.get("context") is not None:
-        notices.append(
-            f"{plan.name}: context is not honoured yet: its tests are adjusted without it"
-        )
     return notices
 
 
-def test_notices(tests: Iterable[Node]) -> list[str]:
+def test_notices(tests: Iterable[Found]) -> list[str]:
     """A sentence for all keys that are ignored, and one for each test whose verdict can differ
     from tmt's."""
     unique = list({test.name: test for test in tests}.values())
     return _ignored(unique) + [notice for test in unique for notice in _verdict(test)]
 
 
-def _ignored(tests: Sequence[Node]) -> list[str]:
-    found = Counter(key for test in tests for key in _TEST_KEYS if test.get(key) is not None)
+def _ignored(tests: Sequence[Found]) -> list[str]:
+    found = Counter(key for test in tests for key in _TEST_KEYS if test.keys.get(key) is not None)
     if not found:
         return []
     counts = ", ".join(f"{key} ({found[key]})" for key in _TEST_KEYS if found[key])
     return [f"ignored keys of tests, and how many tests have them: {counts}"]
 
 
-def _verdict(test: Node) -> list[str]:
+def _verdict(test: Found) -> list[str]:
     notices = []
-    framework, result = test.get("framework", "shell"), test.get("result", "respect")
+    framework, result = test.keys.get("framework", "shell"), test.keys.get("result", "respect")
     if framework != "shell":
         notices.append(
             f"{test.name}: framework {framework} is ignored: the verdict comes from the results it "

@@ -6,13 +6,17 @@ Regular expressions are searched for anywhere in the name of a test.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from .errors import PatternError
+from .filters import Condition, Filter
+from .found import Found
+from .link import LinkPattern
 from .model import DEFAULT_ORDER
 from .node import Node
-from .tree import Filter
 
 Patterns = Sequence[re.Pattern[str]]
+_Test = TypeVar("_Test", Node, Found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +25,14 @@ class Selection:
 
     filters: Sequence[Filter] = ()
     """A test must match all of them."""
+    conditions: Sequence[Condition] = ()
+    """These, too."""
+    links: Sequence[LinkPattern] = ()
+    """It must have one of them, if there are any."""
     names: Patterns = ()
     """Each selects tests of its own, in this order; so a test can be selected several times."""
+    included: Patterns = ()
+    """One of them must be in the name, if there are any."""
     excluded: Patterns = ()
 
 
@@ -40,7 +50,7 @@ def select(nodes: Iterable[Node], selection: Selection) -> list[Node]:
     return [node for name in selection.names for node in ordered if name.search(node.name)]
 
 
-def narrow(nodes: Iterable[Node], patterns: str | Sequence[str]) -> list[Node]:
+def narrow(tests: Iterable[_Test], patterns: str | Sequence[str]) -> list[_Test]:
     """Those that any of the patterns is found in, or all if there is none; order and duplicates
     stay. Raises PatternError."""
     listed = [patterns] if isinstance(patterns, str) else patterns
@@ -48,7 +58,7 @@ def narrow(nodes: Iterable[Node], patterns: str | Sequence[str]) -> list[Node]:
         compiled = [re.compile(pattern) for pattern in listed]
     except re.error as error:
         raise PatternError(f"{error.pattern!r} is not a regular expression: {error}") from error
-    return [node for node in nodes if not compiled or _is_found(compiled, node)]
+    return [test for test in tests if not compiled or _is_found(compiled, test.name)]
 
 
 def is_test(node: Node) -> bool:
@@ -62,11 +72,14 @@ def _is_automatic(node: Node) -> bool:
 
 def _is_wanted(node: Node, selection: Selection) -> bool:
     return (
-        (not selection.names or _is_found(selection.names, node))
-        and not _is_found(selection.excluded, node)
+        (not selection.names or _is_found(selection.names, node.name))
+        and (not selection.included or _is_found(selection.included, node.name))
+        and not _is_found(selection.excluded, node.name)
         and all(filter_.matches(node) for filter_ in selection.filters)
+        and all(condition.matches(node) for condition in selection.conditions)
+        and (not selection.links or any(link.matches(node) for link in selection.links))
     )
 
 
-def _is_found(patterns: Patterns, node: Node) -> bool:
-    return any(pattern.search(node.name) for pattern in patterns)
+def _is_found(patterns: Patterns, name: str) -> bool:
+    return any(pattern.search(name) for pattern in patterns)

@@ -12,53 +12,31 @@ from typing import Any
 
 import fmf
 
+from .context import Context
 from .dimensions import Undecided
 from .errors import MetadataError, TreeError
-from .node import Keys, Node
+from .node import Node
 from .places import Path, Places
-
-# What tmt 1.78 lets a filter see of a test that does not have the key itself. Without them
-# `tag: -slow` would turn down a test that has no tags.
-_DEFAULTS: Mapping[str, Any] = {
-    "author": [],
-    "check": [],
-    "component": [],
-    "contact": [],
-    "description": None,
-    "duration": "5m",
-    "enabled": True,
-    "environment": {},
-    "framework": "shell",
-    "id": None,
-    "link": [],
-    "manual": False,
-    "order": 50,
-    "recommend": [],
-    "require": [],
-    "restart-max-count": 1,
-    "restart-on-exit-code": [],
-    "restart-with-reboot": False,
-    "result": "respect",
-    "summary": None,
-    "tag": [],
-    "tier": None,
-    "tty": False,
-}
-
 
 class Tree:
     """The nodes of an fmf tree after inheritance and `adjust`, in the order of their names."""
 
-    def __init__(self, root: str, nodes: tuple[Node, ...], undecided: Undecided) -> None:
+    def __init__(
+        self, root: str, nodes: tuple[Node, ...], context: Context, undecided: Undecided
+    ) -> None:
         self.root = root
         """Absolute path of the folder that holds `.fmf`."""
+        self.context = context
         self.nodes = nodes
         """The leaves, more or less what the `select` directive says."""
         self.undecided = undecided
 
 
-def read_tree(folder: str | os.PathLike[str], context: Mapping[str, str | Sequence[str]]) -> Tree:
-    """The tree that `folder` is in, adjusted to the context.
+def read_tree(
+    folder: str | os.PathLike[str], context: Context, rules: Sequence[Mapping[str, Any]] = ()
+) -> Tree:
+    """The tree that `folder` is in, adjusted to the context, and then by `rules` that are like those of
+    `adjust`.
 
     As in tmt, values match whatever their case, and a rule that asks for a dimension which the
     context does not have is skipped.
@@ -67,38 +45,10 @@ def read_tree(folder: str | os.PathLike[str], context: Mapping[str, str | Sequen
     """
     tree = _grown(os.path.abspath(folder))
     _check_readable(tree.root)
-    undecided = _adjust(tree, context)
+    undecided = _adjust(tree, context, rules)
     places = Places(tree.root)
     nodes = tuple(_node(leaf, places) for leaf in tree.climb() if leaf.data)
-    return Tree(tree.root, nodes, undecided)
-
-
-class Filter:
-    """A filter of a plan, such as `tag: quick & tier: 1 | tag: -slow`."""
-
-    def __init__(self, expression: str, plan: Keys) -> None:
-        self._expression = expression
-        self._plan = plan
-
-    def matches(self, node: Node) -> bool:
-        """Whether a test passes. A key that neither the test nor tmt's defaults have is no match; nor is, as in
-        tmt, a part without a colon, which the library would search for in the name.
-
-        Raises MetadataError, of the plan, for a filter that is broken.
-        """
-        given = {key: value for key, value in node.data.items() if value is not None}
-        data = {**_DEFAULTS, "path": node.folder, **given, "name": node.name}
-        for key, value in data.items():
-            if isinstance(value, bool):  # people write both `enabled: true` and `enabled: True`
-                data[key] = [str(value), str(value).lower()]
-        try:
-            return bool(fmf.filter(self._expression, data, regexp=True))
-        except fmf.utils.FilterError:
-            return False
-        except Exception as error:
-            raise self._plan.error(
-                f"filter: {self._expression!r} cannot be applied: {error}"
-            ) from error
+    return Tree(tree.root, nodes, context, undecided)
 
 
 def _grown(start: str) -> Any:
@@ -117,15 +67,16 @@ def _grown(start: str) -> Any:
         raise _at_file(error, start) from error
 
 
-def _adjust(tree: Any, context: Mapping[str, str | Sequence[str]]) -> Undecided:
-    dimensions = {
-        name: [values] if isinstance(values, str) else list(values)
-        for name, values in context.items()
-    }
+def _adjust(tree: Any, context: Context, rules: Sequence[Mapping[str, Any]]) -> Undecided:
     try:
-        adjusted_to = fmf.Context(**dimensions)
+        adjusted_to = fmf.Context(**context)
         undecided = Undecided(adjusted_to)
-        tree.adjust(adjusted_to, case_sensitive=False, decision_callback=undecided)
+        tree.adjust(
+            adjusted_to,
+            case_sensitive=False,
+            decision_callback=undecided,
+            additional_rules=list(rules),
+        )
     except Exception as error:
         raise _at_node(error, "adjust") from error
     return undecided
