@@ -11,7 +11,6 @@ execute: {how: tmt, exit-first: true}
 report: {how: html}
 login: {when: fail}
 reboot: {}
-context: {distro: fedora}
 """
 TESTS = """
 test: 'true'
@@ -27,7 +26,6 @@ def test_what_is_ignored(grow: Grow) -> None:
     suite = discover(grow({"plan.fmf": PLAN, "tests.fmf": TESTS}))
     assert suite.notices == (
         "/plan: ignored keys: provision, execute, report, login, reboot",
-        "/plan: context is not honoured yet: its tests are adjusted without it",
         (
             "ignored keys of tests, and how many tests have them: "
             "check (1), component (1), restart-max-count (1), tier (3)"

@@ -89,7 +89,6 @@ def test_adjusted_by_a_rule_of_an_ancestor(grow: Grow) -> None:
         ),
         # One mapping for all phases of a list.
         ("plan.fmf:4", "prepare: [{}, {}]\n/p:\n  discover: {how: fmf}\n  prepare+: {order: a}\n"),
-        ("plan.fmf:1", PLAN.replace("\n", "") + "\n"),
     ],
 )
 def test_phases(grow: Grow, where: str, text: str) -> None:
@@ -103,7 +102,8 @@ def test_what_an_anchor_brought(grow: Grow) -> None:
 
 def test_what_is_missing_has_the_place_of_what_it_is_missing_in(grow: Grow) -> None:
     assert place(grow, {"main.fmf": "tag: a\n/a:\n  tag: b\n  /t:\n    test:\n"}) == "main.fmf:5"
-    assert place(grow, {"main.fmf": "\n\n/plans/p:\n  execute: {how: tmt}\n"}) == "main.fmf:3"
+    text = "\n\n/plans/p:\n  discover:\n    tests:\n      - test: x\n"
+    assert place(grow, {"main.fmf": text}) == "main.fmf:6"
 
 
 @pytest.mark.parametrize(

@@ -19,23 +19,8 @@ def tmt() -> Iterator[Tmt]:
         yield tmt
 
 
-NOT_YET = {
-    "adjust-tests-empty",
-    "include",
-    "include-and-exclude",
-    "include-and-test",
-    "include-string",
-    "require-test",
-    "test_the_context_of_a_plan_is_for_its_tests",
-}
-
-
 @pytest.fixture
-def agree(tmt: Tmt, grow: Grow, request: pytest.FixtureRequest) -> Agree:
-    name = request.node.callspec.id if hasattr(request.node, "callspec") else request.node.name
-    if name in NOT_YET:
-        request.applymarker(pytest.mark.xfail(strict=True))
-
+def agree(tmt: Tmt, grow: Grow) -> Agree:
     def agree(
         files: Mapping[str, str], *, plan: str = "/plan", context: Context | None = None
     ) -> Outcome:

@@ -39,9 +39,7 @@ def _read_file(plan: Keys, file: str, root: str) -> dict[str, str]:
         return dict(_of_yaml(text) if is_yaml else _of_lines(text))
     except (OSError, ValueError, YAMLError) as error:
         problem = " ".join(str(error).split())
-        raise plan.error(
-            f"environment-file: {file}: {problem}", key="environment-file"
-        ) from error
+        raise plan.error(f"environment-file: {file}: {problem}", key="environment-file") from error
 
 
 def _of_yaml(text: str) -> Iterator[tuple[str, str]]:

@@ -63,14 +63,16 @@ def fmf_tests(phase: Keys, source: Source, trees: Trees) -> list[Found]:
 
 
 def _names(phase: Keys) -> list[_Name]:
-    listed = phase.get("test", [])
-    entries = listed if isinstance(listed, list) else [listed]
-    if not any(isinstance(entry, dict) for entry in entries):
-        return [_Name(pattern, {}) for pattern in phase.patterns("test")]
-    names = []
-    for position, entry in enumerate(entries):
-        keys = phase.replaced({"test": entry.get("name") if isinstance(entry, dict) else entry})
-        for pattern in keys.patterns("test"):
-            rule = {key: value for key, value in entry.items() if key != "name"} if isinstance(entry, dict) else {}
-            names.append(_Name(pattern, rule))
-    return names
+    entries = phase.get("test", [])
+    listed = entries if isinstance(entries, list) else [entries]
+    return [_name(phase, entry) for entry in listed]
+
+
+def _name(phase: Keys, entry: Any) -> _Name:
+    rule: dict[str, Any] = {}
+    if isinstance(entry, dict):
+        rule = {key: value for key, value in entry.items() if key != "name"}
+        entry = entry.get("name")
+    if not isinstance(entry, str):
+        raise phase.error("test must be a string, a mapping with a name, or a list", key="test")
+    return _Name(phase.pattern("test", entry), rule)

@@ -42,22 +42,16 @@ class LinkPattern(NamedTuple):
         )
 
 
-def read_links(phase: Keys) -> tuple[LinkPattern, ...]:
+def read_links(phase: Keys) -> list[LinkPattern]:
     """The key `link` of a phase of discover: RELATION:TARGET, or just TARGET. Raises MetadataError."""
-    patterns = []
-    for text in phase.strings("link"):
-        relation, colon, target = text.partition(":")
-        try:
-            patterns.append(
-                LinkPattern(
-                    re.compile(relation if colon else ""), re.compile(target if colon else text)
-                )
-            )
-        except re.error as error:
-            raise phase.error(
-                f"link: {error.pattern!r} is not a regular expression: {error}", key="link"
-            ) from error
-    return tuple(patterns)
+    pairs = [text.partition(":") for text in phase.strings("link")]
+    return [
+        LinkPattern(
+            phase.pattern("link", relation if colon else ""),
+            phase.pattern("link", target if colon else relation),
+        )
+        for relation, colon, target in pairs
+    ]
 
 
 def _pair(link: Any) -> tuple[str, str]:
@@ -70,6 +64,6 @@ def _pair(link: Any) -> tuple[str, str]:
     relations = [key for key in link if key not in _NOT_RELATIONS]
     if len(relations) > 1:
         return ("", "")
-    relation = str(relations[0]) if relations else _USUAL
-    target = link[relations[0]] if relations else link
-    return relation, str((target.get("name") or "") if isinstance(target, dict) else target)
+    relation = relations[0] if relations else _USUAL
+    aim: Any = link[relation] if relations else link
+    return str(relation), str((aim.get("name") or "") if isinstance(aim, dict) else aim)

@@ -95,8 +95,12 @@ class Keys:
 
     def patterns(self, key: str) -> tuple[re.Pattern[str], ...]:
         """A regular expression, or a list of them."""
+        return tuple(self.pattern(key, text) for text in self.strings(key))
+
+    def pattern(self, key: str, text: str) -> re.Pattern[str]:
+        """The regular expression that a part of the key's value is."""
         try:
-            return tuple(re.compile(pattern) for pattern in self.strings(key))
+            return re.compile(text)
         except re.error as error:
             raise self.error(
                 f"{key}: {error.pattern!r} is not a regular expression: {error}", key=key

@@ -11,7 +11,9 @@ from .tree import Tree
 
 def plans_of(tree: Tree) -> dict[str, Node]:
     """The enabled plans of a tree by their names, in the order of the tree. Raises MetadataError."""
-    return {node.name: node for node in tree.nodes if _is_plan(node) and node.boolean("enabled", True)}
+    return {
+        node.name: node for node in tree.nodes if _is_plan(node) and node.boolean("enabled", True)
+    }
 
 
 def find_plan(tree: Tree, name: str | None) -> Node | None:

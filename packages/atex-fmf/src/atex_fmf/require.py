@@ -21,17 +21,14 @@ def dependencies(test: Keys, key: str) -> tuple[str | dict[str, Any], ...]:
 
 
 def _dependency(test: Keys, value: Any, path: tuple[str | int, ...]) -> str | dict[str, Any]:
-    kind = "package"
-    if isinstance(value, dict):
-        kind = value.get("type", "library")
-    elif not isinstance(value, str):
+    if isinstance(value, str) and not value.startswith(_LIBRARY):
+        return value
+    if not isinstance(value, str | dict):
         raise test.error(
             f"{path[0]} must be a string, a mapping, or a list of them, not {value!r}", key=path
         )
-    elif value.startswith(_LIBRARY):
-        kind = "library"
-    if kind == "library":
-        raise test.error(f"{path[0]}: beakerlib libraries like {value} are not supported", key=path)
-    if isinstance(value, dict) and kind != "file":
-        raise test.error(f"{path[0]}: type: {kind} is not supported, only file", key=path)
-    return value
+    kind = "library" if isinstance(value, str) else value.get("type", "library")
+    if isinstance(value, dict) and kind == "file":
+        return value
+    what = f"{value} is a beakerlib library, which" if kind == "library" else f"type: {kind}"
+    raise test.error(f"{path[0]}: {what} is not supported", key=path)

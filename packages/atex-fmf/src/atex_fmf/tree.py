@@ -18,6 +18,7 @@ from .errors import MetadataError, TreeError
 from .node import Node
 from .places import Path, Places
 
+
 class Tree:
     """The nodes of an fmf tree after inheritance and `adjust`, in the order of their names."""
 
