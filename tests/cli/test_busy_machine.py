@@ -47,7 +47,7 @@ def test_it_takes_over_what_it_is_told_to(
 def test_else_it_waits_and_says_for_whom(
     atex: Atex, pool: list[object], light_host: LightHost
 ) -> None:
-    waiting = atex.start_run(*pool, "-v")
+    waiting = atex.start_run(*pool)
     await_line(waiting, "the machine is in use by")
     waiting.send_signal(signal.SIGINT)
     ended = end(waiting)

@@ -1,6 +1,6 @@
 import pytest
 from atex_cli.terminal import WIDTH, Terminal, printable
-from atex_orchestrator import Mask
+from atex_executor import Mask
 
 
 def test_a_test_can_not_control_the_terminal() -> None:

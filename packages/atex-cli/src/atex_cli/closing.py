@@ -1,6 +1,7 @@
 """What a run says at its end: what failed and why, what has no verdict, and where everything is."""
 
 from collections import defaultdict
+from pathlib import Path
 
 from atex_orchestrator import MachineTrouble, Summary, last_lines
 from atex_orchestrator.results import EVENTS, FILES, FinalRecord
@@ -69,21 +70,28 @@ def _print_trouble(summary: Summary, trouble: MachineTrouble, terminal: Terminal
 def _print_infra(summary: Summary, terminal: Terminal) -> None:
     """Print why tests have no verdict: a paragraph for each machine and cause, not for each test."""
     causes: dict[tuple[str, str], list[str]] = defaultdict(list)
+    files: dict[tuple[str, str], Path] = {}
     for record in summary.infra:
         note = record.note or ""
         if record.machine is None:
             note = note.partition("\n")[0].rstrip(":")  # what follows was said of the machines
-        causes[record.machine or "not started", note].append(record.test)
+        cause = record.machine or "not started", note
+        causes[cause].append(record.test)
+        if record.files:
+            files.setdefault(cause, summary.folder / FILES / record.files[-1])
     for platform, _serial, name in summary.missing:
         causes["no record", f"the run ended before these of platform {platform} had one"].append(
             name
         )
-    for (where, note), tests in causes.items():
+    for cause, tests in causes.items():
+        where, note = cause
         names = ", ".join(terminal.quote(name) for name in tests[:NAMED])
         more = f" and {len(tests) - NAMED} more" if len(tests) > NAMED else ""
         terminal.say()
         terminal.say(f"{terminal.status('infra')} {where}: {terminal.quote(note, REASON)}")
         terminal.say(f"    {names}{more}")
+        if cause in files:
+            terminal.say(f"  {files[cause]}")
 
 
 def _count(summary: Summary, terminal: Terminal) -> str:

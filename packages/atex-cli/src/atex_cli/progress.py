@@ -33,7 +33,7 @@ class Progress:
                 status = self._terminal.status("infra", STATUS_WIDTH)
                 count = "1 test" if len(serials) == 1 else f"{len(serials)} tests"
                 self._terminal.say(f"{status} {count} of {event.platform} not started")
-            case events.MachineFailed():
+            case events.MachineFailed() | events.MachineIncomplete():
                 self._failed(event)
             case events.MachineOccupied(reason=reason):
                 self._terminal.complain(f"atex: {self._terminal.quote(reason, REASON)}")
@@ -45,9 +45,10 @@ class Progress:
             case events.RunStopping(at_once=True):
                 self._terminal.complain("atex: leaving at once")
 
-    def _failed(self, event: events.MachineFailed) -> None:
+    def _failed(self, event: events.MachineFailed | events.MachineIncomplete) -> None:
         terminal = self._terminal
-        gone = f"{event.machine} takes no more tests: " if event.during == "test" else ""
+        lost = isinstance(event, events.MachineFailed) and event.during == "test"
+        gone = f"{event.machine} takes no more tests: " if lost else ""
         lines = [f"atex: {gone}{terminal.quote(event.reason, REASON)}"]
         lines += [f"    {terminal.quote(line)}" for line in event.tail]
         if event.output:

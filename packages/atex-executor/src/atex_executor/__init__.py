@@ -18,6 +18,7 @@ from atex_executor.errors import (
 from atex_executor.executor import Executor, discard
 from atex_executor.folder import FolderSink
 from atex_executor.journal import AddedTest
+from atex_executor.masking import Mask
 from atex_executor.phases import check_plan
 from atex_executor.records import unstarted_record
 from atex_executor.resume import OpenAttempt, read_journal
@@ -35,6 +36,7 @@ __all__ = [
     "FolderSink",
     "MachineBusy",
     "MachineLost",
+    "Mask",
     "OpenAttempt",
     "PhaseFailed",
     "ProtocolBroken",

@@ -15,7 +15,8 @@ from atex_sut_agent.protocol import Hello
 
 from atex_executor.attachment import Launch
 from atex_executor.attempts import Attempts, RunOutcome
-from atex_executor.errors import ExecutorError, MachineBusy, SessionGone
+from atex_executor.errors import ExecutorError, MachineBusy, PhaseFailed, SessionGone
+from atex_executor.masking import Mask
 from atex_executor.phases import PHASE_LIMIT, Phases, check_plan
 from atex_executor.preparation import Lacking, Preparation
 from atex_executor.reception import tree_folder
@@ -89,6 +90,7 @@ class Executor:
             self._session,
             suite.plan,
             self._variables,
+            mask=Mask(secrets.values()),
             platform=platform,
             machine=machine,
             on_mark=on_mark,
@@ -164,15 +166,15 @@ class Executor:
                     self._check_cancelled()
             raise
 
-    def prepare(self, sink: Sink) -> None:
+    def prepare(self, sink: Sink) -> tuple[PhaseFailed, ...]:
         """Run the plan's prepare phases, and among them install what the tests require and recommend.
 
-        Each script and each installation has an hour. Where packages of tests can not be installed, nothing is raised:
-        `run()` tries those of its test.
+        Each script and each installation has an hour. Where packages of tests can not be installed, that is
+        not raised but returned: `run()` tries those of its test.
 
         Raises PhaseFailed for the first phase of the plan that fails, or any that is cancelled, MachineLost, SinkError.
         """
-        self._preparation.run(sink, self._tree)
+        return self._preparation.run(sink, self._tree)
 
     def run(self, test: Test, sink: Sink, *, attempt: int = 1) -> RunOutcome:
         """Run one test and record it into `sink`; its final record is there when this returns, and is its last.

@@ -11,6 +11,7 @@ from atex_executor.ending import Ending
 from atex_executor.environment import environment_of_phase
 from atex_executor.errors import MachineLost, PhaseFailed, UnsupportedPhase
 from atex_executor.layout import phase_file
+from atex_executor.masking import Mask
 from atex_executor.output_file import OutputFile
 from atex_executor.packages import install_script
 from atex_executor.running import Job
@@ -25,7 +26,9 @@ _GRACE = 5.0  # seconds between SIGINT and SIGKILL for a script whose time is up
 
 
 class Phases:
-    """Runs the phases of `plan` in a session, and writes down what they print. `variables` are those of the run."""
+    """Runs the phases of `plan` in a session, and writes down what they print. `variables` are those of the run, `mask`
+    hides the secrets among them from messages.
+    """
 
     def __init__(
         self,
@@ -33,6 +36,7 @@ class Phases:
         plan: Plan,
         variables: Mapping[str, str],
         *,
+        mask: Mask,
         platform: str,
         machine: str,
         on_mark: OnMark,
@@ -40,6 +44,7 @@ class Phases:
         self._session = session
         self._plan = plan
         self._variables = variables
+        self._mask = mask
         self._platform = platform
         self._machine = machine
         self._on_mark = on_mark
@@ -98,7 +103,7 @@ class Phases:
                 f"{self._machine}: {what} failed: {reason}",
                 status=verdict.status,
                 output=output.path,
-                tail=output.tail,
+                tail=tuple(map(self._mask, output.tail)),
             )
 
 

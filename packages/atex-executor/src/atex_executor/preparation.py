@@ -48,18 +48,23 @@ class Preparation:
         self._installed: set[str] = set()  # what tests require, and is there
         self._failed: dict[frozenset[str], Lacking] = {}  # what can not be installed together
 
-    def run(self, sink: Sink, tree: str) -> None:
-        """Run prepare in `tree`, the folder on the machine. Raises as `Executor.prepare()`."""
+    def run(self, sink: Sink, tree: str) -> tuple[PhaseFailed, ...]:
+        """Run prepare in `tree`, the folder on the machine; return what failed and is tolerated.
+
+        Raises as `Executor.prepare()`.
+        """
+        tolerated = []
         for phase in self._all:
             try:
                 self._phases.run("prepare", phase, sink, tree)
             except PhaseFailed as error:
                 if error.status == "infra" or phase not in (self._require, self._recommend):
                     raise
-                self._tolerate(phase, error)
+                tolerated.append(self._tolerated(phase, error))
             else:
                 if phase is self._require:
                     self._installed.update(phase.package)
+        return tuple(tolerated)
 
     def bring(self, test: Test, sink: Sink, tree: str, attempt: int) -> Lacking | None:
         """Install what `test` requires, and is not known to be there; return why it can not run, or None.
@@ -85,11 +90,15 @@ class Preparation:
         self._installed |= wanted
         return None
 
-    def _tolerate(self, phase: Phase, error: PhaseFailed) -> None:
+    def _tolerated(self, phase: Phase, error: PhaseFailed) -> PhaseFailed:
+        """Return `error` with what follows from it."""
         consequence = "tests do without what could not be installed"
         if phase is self._require:
             consequence = "the packages of each test are tried before it"
-        _log.warning("%s; %s: %s", error, consequence, "; ".join(error.tail[-_LAST_WORDS:]))
+        reason = f"{error.reason}; {consequence}"
+        failure = PhaseFailed(reason, status=error.status, output=error.output, tail=error.tail)
+        _log.warning("%s", failure)
+        return failure
 
 
 def _lacking(error: PhaseFailed) -> Lacking:

@@ -4,7 +4,6 @@ __version__ = "0.1.0"
 
 from atex_orchestrator.errors import FolderInUse, FolderUnreadable, OrchestratorError, SetupError
 from atex_orchestrator.events import Event
-from atex_orchestrator.masking import Mask
 from atex_orchestrator.orchestrator import Orchestrator
 from atex_orchestrator.summary import MachineTrouble, Summary, last_lines, summarize
 
@@ -13,7 +12,6 @@ __all__ = [
     "FolderInUse",
     "FolderUnreadable",
     "MachineTrouble",
-    "Mask",
     "Orchestrator",
     "OrchestratorError",
     "SetupError",

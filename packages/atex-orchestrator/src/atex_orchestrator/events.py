@@ -75,6 +75,15 @@ class MachineOccupied(OfWorker, frozen=True, kw_only=True, tag="occupied"):
     reason: str  # who, since when, and for what
 
 
+class MachineIncomplete(OfWorker, frozen=True, kw_only=True, tag="incomplete"):
+    """Packages of tests can not be installed on the machine, which is used nevertheless."""
+
+    machine: str
+    reason: str  # a line: what failed, and what follows
+    output: str = ""  # the file with what was printed, below `files/`
+    tail: tuple[str, ...] = ()  # its last lines
+
+
 class MachineReady(OfWorker, frozen=True, kw_only=True, tag="ready"):
     """Prepared: it waits for its first test."""
 
@@ -129,6 +138,7 @@ Event = (
     | MachineRequested
     | MachineReserved
     | MachineOccupied
+    | MachineIncomplete
     | MachineReady
     | TestStarted
     | TestFinished

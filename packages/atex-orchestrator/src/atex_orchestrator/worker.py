@@ -23,6 +23,7 @@ from atex_orchestrator.events import (
     During,
     Event,
     MachineFailed,
+    MachineIncomplete,
     MachineOccupied,
     MachineReady,
     MachineReleased,
@@ -30,7 +31,6 @@ from atex_orchestrator.events import (
     TestFinished,
 )
 from atex_orchestrator.holdings import Holdings, Stopped
-from atex_orchestrator.masking import Mask
 from atex_orchestrator.register import Register
 
 _log = logging.getLogger(__name__)
@@ -177,7 +177,17 @@ class Worker:
         executor.start()
         self._executor = executor
         self._during = "prepare"
-        executor.prepare(self._sink)
+        for error in executor.prepare(self._sink):
+            self._emit(
+                MachineIncomplete(
+                    worker=self.number,
+                    platform=self.platform,
+                    machine=name,
+                    reason=error.reason,
+                    output=error.output,
+                    tail=error.tail,
+                )
+            )
         self._during = "test"
         _log.info("%s is ready", name)
         self._emit(
@@ -255,7 +265,7 @@ class Worker:
         tail: tuple[str, ...] = ()
         if isinstance(error, PhaseFailed):
             reason, output = error.reason, error.output
-            tail = tuple(map(Mask(self._settings.secrets.values()), error.tail))
+            tail = error.tail
         _log.info("%s failed: %s", self._during, reason)
         if self._during in BEFORE_TESTS:
             if self._holdings.stopped:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from atex_executor import UnsupportedPhase, check_plan
+from atex_executor import Mask, UnsupportedPhase, check_plan
 from atex_fmf import FmfError, Suite, parse_duration
-from atex_orchestrator import Mask, Orchestrator, OrchestratorError
+from atex_orchestrator import Orchestrator, OrchestratorError
 from atex_orchestrator.results import FILES, LOG
 from atex_provision import HostPool, LocalProvisioner, Platform, local_platform
 
