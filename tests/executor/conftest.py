@@ -13,7 +13,7 @@ from atex_executor import Executor, FolderSink
 from atex_fmf import Plan, Suite, Test
 from atex_provision import Connection, Host, LocalConnection, SshConnection
 
-from tests.machines import Sshd
+from tests.machines import Machine, Sshd
 
 
 class Run:
@@ -58,17 +58,31 @@ def tree(tmp_path: Path) -> Path:
     return folder
 
 
+Tools = Callable[..., dict[str, str]]
+
+
 @pytest.fixture
-def all_installed(tmp_path: Path) -> dict[str, str]:
+def tools(tmp_path: Path) -> Tools:
+    """`tools(dnf="exit 1")`: variables with which these commands are found first, scripts of sh."""
+
+    def tools(**scripts: str) -> dict[str, str]:
+        folder = tmp_path / "tools"
+        folder.mkdir()
+        for name, script in scripts.items():
+            (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+            (folder / name).chmod(0o755)
+        return {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+    return tools
+
+
+@pytest.fixture
+def all_installed(tools: Tools) -> dict[str, str]:
     """Variables with which this machine has all packages that anybody may require."""
-    rpm = tmp_path / "bin/rpm"
-    rpm.parent.mkdir()
-    rpm.write_text("#!/bin/sh\n")
-    rpm.chmod(0o755)
-    return {"PATH": f"{rpm.parent}:{os.environ['PATH']}"}
+    return tools(rpm="exit 0")
 
 
-def ssh_to(server: Sshd) -> SshConnection:
+def ssh_to(server: Sshd | Machine) -> SshConnection:
     """A connection that is not connected yet."""
     return SshConnection(
         Host(
@@ -106,6 +120,24 @@ def execute(tree: Path, work: str) -> Iterator[Execute]:
             return stack.enter_context(Executor(connection, suite, work=work, **options))
 
         yield execute
+
+
+OnHost = Callable[..., Executor]
+
+
+@pytest.fixture
+def on_host(tree: Path, own_home: Path) -> Iterator[OnHost]:
+    """`on_host(light_host, *scripts or tests, plan=..., ...)`: a started executor, closed after the test."""
+    with ExitStack() as stack:
+
+        def on_host(
+            host: Machine, *tests: Test | str, plan: Plan | None = None, **options: Any
+        ) -> Executor:
+            connection = stack.enter_context(ssh_to(host))
+            suite = suite_of(tree, *tests, plan=plan)
+            return stack.enter_context(Executor(connection, suite, **options))
+
+        yield on_host
 
 
 def suite_of(tree: Path, *tests: Test | str, plan: Plan | None = None) -> Suite:

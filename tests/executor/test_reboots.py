@@ -1,16 +1,10 @@
 """Tests that take their machine down and say so: real reboots, and what only looks like one."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
-
 import pytest
 from atex_executor import Executor, PhaseFailed, RunOutcome, Times
 from atex_fmf import Phase, Plan, Test
-from atex_provision import Host, SshConnection
 
-from tests.executor.conftest import Run, suite_of
+from tests.executor.conftest import OnHost, Run
 from tests.machines import LightHost
 from tests.waits import Background, eventually
 
@@ -22,27 +16,6 @@ while echo noop >&$ATEX_TEST_CONTROL; do sleep 0.01; done 2>/dev/null
 """
 RESTART = SAY.format(word="restart")
 DISCONNECT = SAY.format(word="disconnect")
-
-OnHost = Callable[..., Executor]
-
-
-def connection_to(host: LightHost) -> SshConnection:
-    return SshConnection(Host(address=host.address, user=host.user, identity=str(host.identity)))
-
-
-@pytest.fixture
-def on_host(tree: Path, own_home: Path) -> Iterator[OnHost]:
-    """`on_host(light_host, *scripts or tests, ...)`: a started executor, closed after the test."""
-    with ExitStack() as stack:
-
-        def on_host(
-            host: LightHost, *tests: Test | str, plan: Plan | None = None, **options: Any
-        ) -> Executor:
-            connection = stack.enter_context(connection_to(host))
-            suite = suite_of(tree, *tests, plan=plan)
-            return stack.enter_context(Executor(connection, suite, **options))
-
-        yield on_host
 
 
 def outcome_of(executor: Executor, run: Run) -> RunOutcome:

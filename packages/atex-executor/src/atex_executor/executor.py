@@ -95,7 +95,7 @@ class Executor:
             machine=machine,
             on_mark=on_mark,
         )
-        self._preparation = Preparation(self._phases, suite, machine)
+        self._preparation = Preparation(self._phases, suite)
         self._attempts = Attempts(
             self._session,
             suite,

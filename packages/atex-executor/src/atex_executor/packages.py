@@ -20,7 +20,12 @@ done
 missing=()
 if ! rpm -q --whatprovides "${wanted[@]}"; then
     for name in "${wanted[@]}"; do
-        rpm -q --whatprovides "$name" || rpm -q "$name" || missing+=("$name")
+        if ! rpm -q --whatprovides "$name"; then
+            case $name in
+                *.rpm) missing+=("$name") ;;  # `rpm -q` would look into the file
+                *) rpm -q "$name" || missing+=("$name") ;;
+            esac
+        fi
     done
 fi >/dev/null 2>&1
 if [ ${#missing[@]} = 0 ]; then

@@ -6,6 +6,7 @@ what could not be installed is not tried again.
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -18,7 +19,8 @@ from atex_executor.sink import Sink
 
 _REQUIRE_ORDER = 70  # among the phases of the plan, as in tmt
 _RECOMMEND_ORDER = 75
-_LAST_WORDS = 3  # lines
+_LAST_LINES = 3  # of a package manager whose error has no beginning that is known
+_ERROR = re.compile("Error|Failed")  # how dnf's begins, and dnf5's
 
 _log = logging.getLogger(__name__)
 
@@ -34,9 +36,8 @@ class Lacking(msgspec.Struct, frozen=True):
 class Preparation:
     """Prepares one machine for `suite`. Not thread-safe: one thread at a time."""
 
-    def __init__(self, phases: Phases, suite: Suite, machine: str) -> None:
+    def __init__(self, phases: Phases, suite: Suite) -> None:
         self._phases = phases
-        self._machine = machine
         plan = suite.plan.prepare
         self._require = _install(
             _unique("require", plan), _REQUIRE_ORDER, suite.tests, required_by, "fail"
@@ -102,8 +103,14 @@ class Preparation:
 
 
 def _lacking(error: PhaseFailed) -> Lacking:
-    words = "; ".join(line.strip() for line in error.tail[-_LAST_WORDS:])
-    return Lacking(f"its packages could not be installed: {words or error.reason}", (error.output,))
+    return Lacking(f"its packages could not be installed: {_words(error)}", (error.output,))
+
+
+def _words(error: PhaseFailed) -> str:
+    """Return what the package manager said last."""
+    lines = [line.strip() for line in error.tail]
+    errors = [at for at, line in enumerate(lines) if _ERROR.match(line)]
+    return "; ".join(lines[errors[-1] if errors else -_LAST_LINES :]) or error.reason
 
 
 def _install(
