@@ -1,4 +1,7 @@
-"""Which variables win, all of them at once, and how they pass from script to script, over a restart of the machine."""
+"""Which variables win, all of them at once, and how they pass from script to script, over a restart of the machine.
+
+tmt 1.78 prints the same for such a plan (its `local` has no restart).
+"""
 
 from atex_fmf import Phase, Plan, Test
 

@@ -251,8 +251,11 @@ def test_a_host_that_is_interrupted_meanwhile(
 def test_names_of_the_plan_are_not_ours(
     local: LocalConnection, execute: Execute, run: Run, all_installed: dict[str, str]
 ) -> None:
-    plan = Plan(prepare=(Phase(name="require", how="shell", script=("echo of the plan",)),))
-    executor = execute(local, needing("/test", "one"), plan=plan, environment=all_installed)
+    names = ("recommend.1", "recommendations", "require")
+    phases = [Phase(name=name, how="shell", script=("echo of the plan",)) for name in names]
+    test = needing("/test", "one", recommend=("two",))
+    executor = execute(local, test, plan=Plan(prepare=tuple(phases)), environment=all_installed)
     executor.prepare(run.sink)
-    assert prepared(run, "require") == "of the plan\n"
+    assert [prepared(run, name) for name in names] == ["of the plan\n"] * 3
     assert prepared(run, "require-of-tests") == "installed already: one\n"
+    assert prepared(run, "recommend-of-tests") == "installed already: two\n"

@@ -134,7 +134,7 @@ def _inserted(phases: tuple[Phase, ...], phase: Phase) -> tuple[Phase, ...]:
 
 
 def _unique(name: str, phases: tuple[Phase, ...]) -> str:
-    """Return `name`, or a longer one where a phase of the plan begins so: files are called so, too."""
-    while any(phase.name.startswith(name) for phase in phases):
+    """Return `name`, or a longer one where a phase of the plan is called so, or as a single test's packages are."""
+    while any(f"{phase.name}.".startswith(f"{name}.") for phase in phases):
         name += "-of-tests"
     return name
