@@ -178,6 +178,27 @@ def test_what_is_missing_fails_or_is_skipped(
     assert executor.alive
 
 
+def test_a_repository_that_has_changed_since_it_was_asked(
+    dnf_host: LightHost, on_host: OnHost, run: Run, tmp_path: Path
+) -> None:
+    changed = Repository(tmp_path / "repository")
+    changed.add("two", version="2.0")
+    changed.publish()
+    change = "rm -r /root/repository; mv /root/changed /root/repository"
+    plan = Plan(
+        prepare=(
+            install("before", "one"),
+            Phase(name="change", how="shell", script=(change,)),
+            install("after", "two"),
+        )
+    )
+    shutil.copytree(changed.folder, dnf_host.folder / "root/changed")
+    on_host(dnf_host, "true", plan=plan).prepare(run.sink)
+    once, again = prepared(run, "after").split("once more, with metadata of now\n")
+    assert "two-1.0-1.noarch" in once
+    assert "Installed:\n  two-2.0-1.noarch" in again
+
+
 def test_a_system_that_runs_from_an_image(dnf_host: LightHost, on_host: OnHost, run: Run) -> None:
     boot = Phase(name="boot", how="shell", script=("touch /run/ostree-booted",))
     executor = on_host(dnf_host, needing("/test", "one"), plan=Plan(prepare=(boot,)))
