@@ -60,6 +60,8 @@ def test_json(atex: Atex) -> None:
         "duration": 300.0,
         "environment": {"SIZE": "3"},
         "require": [],
+        "recommend": [],
+        "tree": "",
         "path": "/",
         "tag": [],
         "test": "./run.sh",
@@ -76,6 +78,23 @@ def test_of_the_named_plan(atex: Atex) -> None:
     assert several.code == 64
     assert "/plans/one" in several.err
     assert "/plans/two" in several.err
+
+
+def test_of_a_plan_with_several_phases(atex: Atex) -> None:
+    atex.write("tests.fmf", TESTS)
+    atex.write(
+        "plan.fmf",
+        "discover:\n"
+        "  - {how: fmf, test: [late, early]}\n"
+        "  - {how: shell, name: more, tests: [{name: inline, test: ./inline.sh}]}\n"
+        "execute: {how: tmt}\n",
+    )
+    ended = atex("ls", atex.tree)
+    names = ["/default-0/tests/late", "/default-0/tests/early", "/more/inline"]
+    assert (ended.code, ended.lines) == (0, names), ended
+    described = json.loads(atex("ls", atex.tree, "--json").out)
+    assert [(test["serial"], test["name"]) for test in described] == list(enumerate(names, 1))
+    assert [test["duration"] for test in described] == [3600.0, 300.0, 3600.0]
 
 
 def test_nothing_selected_is_no_error(atex: Atex) -> None:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from pathlib import Path
 
-from atex_orchestrator import MachineTrouble, Summary, last_lines
+from atex_orchestrator import Summary, last_lines
 from atex_orchestrator.results import EVENTS, FILES, FinalRecord
 
 from atex_cli.terminal import Terminal
@@ -49,22 +49,21 @@ def _print_failed(
 def _print_troubles(summary: Summary, terminal: Terminal) -> None:
     """Print which machines failed, but for those where a test tells of it."""
     troubles = [trouble for trouble in summary.troubles if trouble.during != "test"]
+    told: set[tuple[str, ...]] = set()  # machines of a kind fail in the same way
     for trouble in troubles[:MACHINES]:
         terminal.say()
-        _print_trouble(summary, trouble, terminal)
+        terminal.say(terminal.quote(trouble.reason, REASON))
+        if trouble.tail not in told:
+            told.add(trouble.tail)
+            for line in trouble.tail:
+                terminal.say(f"    {terminal.quote(line)}")
+        if trouble.output:
+            terminal.say(f"  {summary.folder / FILES / trouble.output}")
     if len(troubles) > MACHINES:
         terminal.say()
         terminal.say(
             f"{len(troubles) - MACHINES} more machines failed: see {summary.folder / EVENTS}"
         )
-
-
-def _print_trouble(summary: Summary, trouble: MachineTrouble, terminal: Terminal) -> None:
-    terminal.say(terminal.quote(trouble.reason, REASON))
-    for line in trouble.tail:
-        terminal.say(f"    {terminal.quote(line)}")
-    if trouble.output:
-        terminal.say(f"  {summary.folder / FILES / trouble.output}")
 
 
 def _print_infra(summary: Summary, terminal: Terminal) -> None:

@@ -23,6 +23,7 @@ class Progress:
         self._files = files
         self._width = min(width, MAX_WIDTH)
         self._quiet = quiet
+        self._told: set[tuple[str, ...]] = set()  # last lines of phases
 
     def __call__(self, event: Event) -> None:
         """Say what happened."""
@@ -50,7 +51,9 @@ class Progress:
         lost = isinstance(event, events.MachineFailed) and event.during == "test"
         gone = f"{event.machine} takes no more tests: " if lost else ""
         lines = [f"atex: {gone}{terminal.quote(event.reason, REASON)}"]
-        lines += [f"    {terminal.quote(line)}" for line in event.tail]
+        if event.tail not in self._told:  # machines of a kind fail in the same way
+            self._told.add(event.tail)
+            lines += [f"    {terminal.quote(line)}" for line in event.tail]
         if event.output:
             lines.append(f"  {self._files / event.output}")
         terminal.complain("\n".join(lines))

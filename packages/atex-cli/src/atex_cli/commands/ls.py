@@ -21,7 +21,7 @@ def command(
     """List the tests of the fmf tree in TREE (by default the current folder), in the order of the plan."""
     terminal = Terminal()
     suite = read_suite(tree, plan, tests, context)
-    for notice in suite.notices:
+    for notice in dict.fromkeys(suite.notices):
         terminal.complain(f"atex: {notice}")
     if as_json:
         terminal.say(json.dumps([_describe(test) for test in suite.tests], indent=2, default=str))
@@ -38,6 +38,8 @@ def _describe(test: Test) -> dict[str, Any]:
         "duration": test.duration,
         "environment": test.environment,
         "require": test.require,
+        "recommend": test.recommend,
+        "tree": test.tree,
         "path": test.path,
         "tag": test.tag,
         "test": test.test,

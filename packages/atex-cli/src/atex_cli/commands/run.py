@@ -1,6 +1,7 @@
 """`atex run`: from the command line to an orchestrator, and from its summary to an exit code."""
 
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def command(
     platforms = [_platform(name, context) for name in dict.fromkeys(pool.backend for pool in pools)]
     suites = [_supported(read_suite(tree, plan, tests, platform.context)) for platform in platforms]
     terminal = Terminal(Mask(secrets.values()))
-    for notice in dict.fromkeys(notice for suite in suites for notice in suite.notices):
+    for notice in _notices(platforms, suites):
         terminal.complain(f"atex: {notice}")
     folder = output or new_folder()
     invocation.log = folder / LOG
@@ -149,6 +150,18 @@ def _supported(suite: Suite) -> Suite:
     except UnsupportedPhase as error:
         raise Refused(str(error)) from error
     return suite
+
+
+def _notices(platforms: Sequence[Platform], suites: Sequence[Suite]) -> list[str]:
+    """Return what the user should know of the tests, each thing once; where it is not so on all platforms, on which."""
+    where: dict[str, list[str]] = defaultdict(list)
+    for platform, suite in zip(platforms, suites, strict=True):
+        for notice in dict.fromkeys(suite.notices):
+            where[notice].append(platform.name)
+    return [
+        notice if len(names) == len(platforms) else f"on {', '.join(names)}: {notice}"
+        for notice, names in where.items()
+    ]
 
 
 def _longest_name(suites: Sequence[Suite]) -> int:
