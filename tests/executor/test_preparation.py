@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from atex_executor import PhaseFailed
+from atex_executor import PhaseFailed, phases
 from atex_fmf import Phase, Plan, Test
 from atex_provision import LocalConnection
 
@@ -249,6 +249,24 @@ def test_an_end_while_a_tests_packages_are_installed(
     assert (outcome.status, outcome.machine_lost) == ("infra", True)
     assert "lost in prepare phase 'require.1.1': the session is closed" in (outcome.note or "")
     assert run.records() == [outcome.record]
+
+
+def test_packages_that_take_too_long(
+    local: LocalConnection,
+    execute: Execute,
+    run: Run,
+    tools: Tools,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(phases, "PHASE_LIMIT", 0.5)
+    environment = tools(rpm="exit 1", dnf=HANGS)
+    executor = execute(local, needing("/test", "one"), environment=environment)
+    (tolerated,) = executor.prepare(run.sink)
+    assert "ran longer than 0.5s; the packages of each test" in str(tolerated)
+    outcome = executor.run(executor.suite.tests[0], run.sink)
+    assert outcome.status == "infra"
+    assert (outcome.note or "").endswith("'require.1.1' failed: ran longer than 0.5s")
+    assert executor.alive
 
 
 def test_a_host_that_is_interrupted_meanwhile(

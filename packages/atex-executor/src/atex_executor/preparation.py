@@ -107,7 +107,9 @@ def _lacking(error: PhaseFailed) -> Lacking:
 
 
 def _words(error: PhaseFailed) -> str:
-    """Return what the package manager said last."""
+    """Return what the package manager said last, or that its time was up."""
+    if error.status == "error":
+        return error.reason
     lines = [line.strip() for line in error.tail]
     errors = [at for at, line in enumerate(lines) if _ERROR.match(line)]
     return "; ".join(lines[errors[-1] if errors else -_LAST_LINES :]) or error.reason
