@@ -26,6 +26,7 @@ def test_lists_names_in_the_order_of_the_plan(atex: Atex) -> None:
     assert ended.lines == ["/tests/early", "/tests/late"]
     [notice] = ended.err.splitlines()
     assert "has no distro" in notice
+    assert atex("ls", atex.tree, "-c", "distro=centos").err == ""
 
 
 def test_the_current_folder_is_the_tree(atex: Atex) -> None:

@@ -16,8 +16,9 @@ def test_version(atex: Atex) -> None:
 def test_help_names_the_commands(atex: Atex) -> None:
     ended = atex("--help")
     assert ended.code == 0
-    assert "ls   List the tests" in ended.out
-    assert "run  Run tests" in ended.out
+    assert "lint  Say what is wrong" in ended.out
+    assert "ls    List the tests" in ended.out
+    assert "run   Run tests" in ended.out
 
 
 def test_without_a_command_there_is_help(atex: Atex) -> None:

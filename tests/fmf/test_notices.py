@@ -25,14 +25,14 @@ tier: 1
 def test_what_is_ignored(grow: Grow) -> None:
     suite = discover(grow({"plan.fmf": PLAN, "tests.fmf": TESTS}))
     assert suite.notices == (
-        "/plan: ignored keys: provision, execute, report, login, reboot",
+        "/plan: ignored keys: provision, report, login, reboot, execute.exit-first",
         (
             "ignored keys of tests, and how many tests have them: "
             "check (1), component (1), restart-max-count (1), tier (3)"
         ),
         (
-            "/tests/checked: framework beakerlib is ignored: the verdict comes from the results it "
-            "sends, or from its exit code"
+            "/tests/checked: framework beakerlib is ignored but for `set -e`, which it does not have: "
+            "the verdict comes from the results it sends, or from its exit code"
         ),
         "/tests/shaky: result xfail is ignored: a failure is a failure",
     )

@@ -49,6 +49,7 @@ def test_inherited(grow: Grow, where: str, files: Mapping[str, str]) -> None:
         ("main.fmf:4", TEST + "require: [bash]\n/t:\n  require+: [5]\n"),
         ("main.fmf:4", TEST + "environment: {A: 1}\n/t:\n  environment+: {B: [1]}\n"),
         ("main.fmf:3", TEST + "environment:\n  A: [1]\n/t:\n  environment+: {B: 1}\n"),
+        ("main.fmf:2", TEST + "environment:\n  ? [a, b]\n  : 1\n"),
         ("main.fmf:3", TEST + "/t:\n  environment: {\n    A: [1]}\n".replace("\n    ", " ")),
     ],
 )

@@ -6,6 +6,8 @@ PASSED = 0
 """All passed; `info` counts as a pass, and so does a skipped test beside one that passed."""
 FAILED = 1
 """Some test failed or warned."""
+FINDINGS = FAILED
+"""`atex lint` found something wrong."""
 ERROR = 2
 """Some test had an error."""
 NOTHING = 3

@@ -18,6 +18,7 @@ from atex_executor.errors import (
 from atex_executor.executor import Executor, discard
 from atex_executor.folder import FolderSink
 from atex_executor.journal import AddedTest
+from atex_executor.layout import folder_of_test
 from atex_executor.masking import Mask
 from atex_executor.phases import check_plan
 from atex_executor.records import unstarted_record
@@ -50,6 +51,7 @@ __all__ = [
     "UploadFailed",
     "check_plan",
     "discard",
+    "folder_of_test",
     "read_journal",
     "unstarted_record",
 ]

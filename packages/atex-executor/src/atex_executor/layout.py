@@ -32,13 +32,22 @@ _HASH_LENGTH = 32  # hexadecimal digits of a sha256
 _CUT_MARK = "%~"  # no escape looks like this
 
 
-def attempt_folder(platform: str, test: str, serial: int, attempt: int) -> str:
-    """Return the folder of one attempt at a test. `test` is counted from "/", also where it does not begin so."""
+def folder_of_test(test: str) -> str:
+    """Return the folders that stand for the name of a test, which is counted from "/", also where it does not begin so.
+
+    They are the name itself, without the "/", where nothing in it needs escaping.
+    """
     names = test.removeprefix("/").split("/") if test not in ("", "/") else []
     folders = [_component(name, reserve_at=True) for name in names]
     if len("/".join(folders).encode()) > MAX_PATH:
         folders = [_cut(folders[0] + "%2F", MAX_COMPONENT, test)]
-    return "/".join([_component(platform, reserve_at=True), *folders, f"@{serial}.{attempt}"])
+    return "/".join(folders)
+
+
+def attempt_folder(platform: str, test: str, serial: int, attempt: int) -> str:
+    """Return the folder of one attempt at a test."""
+    folders = [_component(platform, reserve_at=True), folder_of_test(test), f"@{serial}.{attempt}"]
+    return "/".join(folder for folder in folders if folder)
 
 
 def output_file(folder: str) -> str:

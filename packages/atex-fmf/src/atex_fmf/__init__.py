@@ -12,6 +12,8 @@ from .errors import (
     PlanNotFound,
     TreeError,
 )
+from .finding import Finding
+from .lint import lint
 from .model import Phase, Plan, Suite, Test
 
 __version__ = "0.1.0"
@@ -19,6 +21,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AmbiguousPlan",
     "ContextError",
+    "Finding",
     "FmfError",
     "MetadataError",
     "PatternError",
@@ -29,6 +32,7 @@ __all__ = [
     "Test",
     "TreeError",
     "discover",
+    "lint",
     "parse_context",
     "parse_duration",
 ]

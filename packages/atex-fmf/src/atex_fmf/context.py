@@ -25,6 +25,14 @@ Context = Mapping[str, Sequence[str]]
 """The values of each dimension."""
 
 
+def as_lists(context: Mapping[str, str | Sequence[str]]) -> dict[str, list[str]]:
+    """The context with a list for each dimension, also where there is a single value."""
+    return {
+        name: [values] if isinstance(values, str) else list(values)
+        for name, values in context.items()
+    }
+
+
 def parse_context(arguments: Iterable[str]) -> dict[str, list[str]]:
     """The values of each dimension: `["distro=fedora-42 arch=x86_64,s390x", "@more.yaml"]`.
 

@@ -4,9 +4,10 @@ import os
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from .context import with_context_of
+from .context import as_lists, with_context_of
 from .environment import plan_environment
 from .expand import expanded
+from .found import Found
 from .model import Plan, Suite
 from .node import Node
 from .notices import missing_dimensions, plan_notices, test_notices
@@ -47,11 +48,7 @@ def discover(
     Raises TreeError, PlanNotFound, AmbiguousPlan, MetadataError or PatternError, all of them
     FmfError. Selecting no test at all is no error.
     """
-    lists = {
-        name: [values] if isinstance(values, str) else list(values)
-        for name, values in context.items()
-    }
-    tree = read_tree(root, lists)
+    tree = read_tree(root, as_lists(context))
     return suite_of(tree, find_plan(tree, plan), tests, environment)
 
 
@@ -62,16 +59,7 @@ def suite_of(
     environment: Mapping[str, str] = _NOTHING,
 ) -> Suite:
     """What `discover()` returns, for one plan of a tree that is read, or for all tests without a plan."""
-    context = tree.context if plan is None else with_context_of(plan, tree.context)
-    trees = Trees(tree, context)
-    if plan is None:
-        read = Plan()
-        found = all_tests(trees)
-    else:
-        variables = {**plan_environment(plan, tree.root), **environment}
-        keys = expanded(plan, variables, context)
-        read = read_plan(keys, tree, context)
-        found = selected(keys, trees)
+    read, found, trees = read_plan_and_tests(tree, plan, environment)
     found = narrow(found, tests)
     asked = [(used, narrow(filter(is_test, used.nodes), tests)) for used in trees.used]
     return Suite(
@@ -85,3 +73,19 @@ def suite_of(
             *test_notices(found),
         ),
     )
+
+
+def read_plan_and_tests(
+    tree: Tree, plan: Node | None, environment: Mapping[str, str] = _NOTHING
+) -> tuple[Plan, list[Found], Trees]:
+    """What surrounds the tests of a plan, which ones it selects, and the trees that they were found in.
+
+    Raises MetadataError and TreeError.
+    """
+    context = tree.context if plan is None else with_context_of(plan, tree.context)
+    trees = Trees(tree, context)
+    if plan is None:
+        return Plan(), all_tests(trees), trees
+    variables = {**plan_environment(plan, tree.root), **environment}
+    keys = expanded(plan, variables, context)
+    return read_plan(keys, tree, context), selected(keys, trees), trees

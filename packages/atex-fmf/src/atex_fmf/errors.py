@@ -14,6 +14,16 @@ class TreeError(FmfError):
     Also for YAML that does not parse; the message then has the file and the line.
     """
 
+    def __init__(self, problem: str, *, file: str = "", line: int = 0) -> None:
+        place = f"{file}, line {line}" if line else file
+        super().__init__(f"{place}: {problem}" if place else problem)
+        self.problem = problem
+        """What is wrong, without the place."""
+        self.file = file
+        """Absolute path of the file that cannot be read; empty where it is not about one."""
+        self.line = line
+        """Where in the file, counted from 1; 0 where it is not known."""
+
 
 class PlanNotFound(FmfError):
     """No plan has exactly the name asked for, or it is disabled. Names the plans that exist."""

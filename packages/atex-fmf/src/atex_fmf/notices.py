@@ -1,21 +1,12 @@
 """Says what is ignored: keys that mean something to tmt, were selected, and have no effect here."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from .found import Found
-from .node import Node
+from .known_keys import IGNORED_IN_PLANS, IGNORED_IN_TESTS, IN_EXECUTE
+from .node import Keys, Node
 from .tree import Tree
-
-_PLAN_KEYS = ("provision", "execute", "report", "login", "reboot", "cleanup")
-_TEST_KEYS = (
-    "check",
-    "component",
-    "restart-max-count",
-    "restart-on-exit-code",
-    "restart-with-reboot",
-    "tier",
-)
 
 
 def missing_dimensions(asked: Iterable[tuple[Tree, Iterable[Node]]]) -> list[str]:
@@ -35,40 +26,53 @@ def missing_dimensions(asked: Iterable[tuple[Tree, Iterable[Node]]]) -> list[str
     return [f"{said}, and other tests may be selected than were meant"]
 
 
+def ignored_by_plan(plan: Keys) -> list[tuple[Keys, str]]:
+    """The keys that have no effect, of a plan and of its step `execute`. Raises MetadataError."""
+    ignored = [(plan, key) for key in IGNORED_IN_PLANS if plan.get(key) is not None]
+    for execute in plan.mappings("execute"):
+        ignored += [(execute, key) for key in execute.data if key not in IN_EXECUTE]
+    return ignored
+
+
+def ignored_by_test(test: Keys) -> list[str]:
+    """The keys of a test that have no effect."""
+    return [key for key in IGNORED_IN_TESTS if test.get(key) is not None]
+
+
+def other_verdicts(test: Keys) -> dict[str, str]:
+    """The keys of a test by which its verdict can differ from tmt's, and how it is found instead."""
+    framework, result = test.get("framework", "shell"), test.get("result", "respect")
+    sentences = {}
+    if framework != "shell":
+        but = " but for `set -e`, which it does not have" if framework == "beakerlib" else ""
+        sentences["framework"] = (
+            f"framework {framework} is ignored{but}: the verdict comes from the results it sends, "
+            "or from its exit code"
+        )
+    if result != "respect":
+        sentences["result"] = f"result {result} is ignored: a failure is a failure"
+    return sentences
+
+
 def plan_notices(plan: Node) -> list[str]:
     """A sentence for all keys of the plan that are ignored."""
-    notices = []
-    ignored = [key for key in _PLAN_KEYS if plan.get(key) is not None]
-    if plan.get("execute") == {"how": "tmt"}:
-        ignored.remove("execute")  # nothing but what tmt wants to see in every plan
-    if ignored:
-        notices.append(f"{plan.name}: ignored keys: {', '.join(ignored)}")
-    return notices
+    ignored = [key if keys is plan else f"execute.{key}" for keys, key in ignored_by_plan(plan)]
+    return [f"{plan.name}: ignored keys: {', '.join(ignored)}"] if ignored else []
 
 
 def test_notices(tests: Iterable[Found]) -> list[str]:
     """A sentence for all keys that are ignored, and one for each test whose verdict can differ
     from tmt's."""
-    unique = list({test.name: test for test in tests}.values())
-    return _ignored(unique) + [notice for test in unique for notice in _verdict(test)]
+    unique = {test.name: test.keys for test in tests}
+    verdicts = [
+        f"{name}: {sentence}"
+        for name, keys in unique.items()
+        for sentence in other_verdicts(keys).values()
+    ]
+    return _ignored(unique.values()) + verdicts
 
 
-def _ignored(tests: Sequence[Found]) -> list[str]:
-    found = Counter(key for test in tests for key in _TEST_KEYS if test.keys.get(key) is not None)
-    if not found:
-        return []
-    counts = ", ".join(f"{key} ({found[key]})" for key in _TEST_KEYS if found[key])
-    return [f"ignored keys of tests, and how many tests have them: {counts}"]
-
-
-def _verdict(test: Found) -> list[str]:
-    notices = []
-    framework, result = test.keys.get("framework", "shell"), test.keys.get("result", "respect")
-    if framework != "shell":
-        notices.append(
-            f"{test.name}: framework {framework} is ignored: the verdict comes from the results it "
-            "sends, or from its exit code"
-        )
-    if result != "respect":
-        notices.append(f"{test.name}: result {result} is ignored: a failure is a failure")
-    return notices
+def _ignored(tests: Iterable[Keys]) -> list[str]:
+    found = Counter(key for test in tests for key in ignored_by_test(test))
+    counts = ", ".join(f"{key} ({found[key]})" for key in IGNORED_IN_TESTS if found[key])
+    return [f"ignored keys of tests, and how many tests have them: {counts}"] if counts else []

@@ -6,17 +6,18 @@ a key the value it has. It is the right one wherever values tell, and else the m
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, SequenceNode
+from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 Path = tuple[str | int, ...]
 """Keys of mappings and positions in lists, from the data of a node down to a value."""
 
-_OPERATORS = ("+<", "-~", "+", "-", "~")  # of fmf: how a key merges with what is inherited
+_OPERATORS = ("+", "+<", "-", "-~", "~")  # of fmf: how a key merges with what is inherited
+_ADJUST = ("adjust", *(f"adjust{operator}" for operator in _OPERATORS))
 _MISSING = object()
 
 
@@ -106,11 +107,12 @@ class _Document:
     """A file, composed: nodes with their lines. Empty where the file cannot be read."""
 
     def __init__(self, file: str) -> None:
-        yaml = YAML(typ="safe")  # as fmf does it
         self.content = None
         try:
             with open(file, encoding="utf-8") as stream:
-                self.content = yaml.compose(stream.read())
+                text = stream.read()
+            yaml = YAML(typ="safe")  # as fmf does it
+            self.content = yaml.compose(text)
             self._constructor = yaml.constructor
             if self.content is not None:
                 self.value(self.content)  # which puts in what `<<` stands for
@@ -136,14 +138,16 @@ def _descend(layer: _Layer, names: Sequence[str]) -> Iterator[_Layer]:
             )
 
 
-def _pairs(content: Any) -> Iterable[tuple[Any, Any]]:
-    return content.value if isinstance(content, MappingNode) else ()
+def _pairs(content: Any) -> Iterator[tuple[Any, Any]]:
+    """The keys and values of a mapping. No path leads through a key that is no scalar."""
+    if isinstance(content, MappingNode):
+        yield from (pair for pair in content.value if isinstance(pair[0], ScalarNode))
 
 
 def _rules(content: Any) -> Iterator[Any]:
     """The `adjust` rules of a mapping."""
     for key, rules in _pairs(content):
-        if _split(key.value)[0] == "adjust":
+        if key.value in _ADJUST:
             yield from rules.value if isinstance(rules, SequenceNode) else [rules]
 
 
@@ -153,10 +157,9 @@ def _children(
     """What a step leads to: where it stands, its merge operator, and the node."""
     if isinstance(step, str):
         for key, child in _pairs(content):
-            name, operator = _split(key.value)
             if key.value == step:
                 yield key, "", child
-            elif name == step:
+            elif key.value.startswith(step) and (operator := key.value[len(step) :]) in _OPERATORS:
                 yield key, operator, child
     elif isinstance(content, MappingNode):  # fmf merges a mapping into each item of a list
         yield content, "+", content
@@ -165,13 +168,6 @@ def _children(
         same = [item for item in items if document.value(item) == value]
         for item in same or items[step : step + 1]:  # `+` makes positions differ
             yield item, "", item
-
-
-def _split(key: object) -> tuple[str, str]:
-    """A key's name, and the merge operator behind it."""
-    text = str(key)
-    operator = next((operator for operator in _OPERATORS if text.endswith(operator)), "")
-    return text.removesuffix(operator), operator
 
 
 def _value(data: Any, step: str | int) -> Any:

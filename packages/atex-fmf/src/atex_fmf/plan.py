@@ -12,7 +12,7 @@ from .tree import Tree
 def plans_of(tree: Tree) -> dict[str, Node]:
     """The enabled plans of a tree by their names, in the order of the tree. Raises MetadataError."""
     return {
-        node.name: node for node in tree.nodes if _is_plan(node) and node.boolean("enabled", True)
+        node.name: node for node in tree.nodes if is_plan(node) and node.boolean("enabled", True)
     }
 
 
@@ -27,7 +27,7 @@ def find_plan(tree: Tree, name: str | None) -> Node | None:
             raise AmbiguousPlan(f"the tree has several plans, name one: {', '.join(plans)}")
         return next(iter(plans.values()), None)
     if name not in plans:
-        disabled = any(node.name == name for node in tree.nodes if _is_plan(node))
+        disabled = any(node.name == name for node in tree.nodes if is_plan(node))
         problem = f"the plan {name} is disabled" if disabled else f"there is no plan {name}"
         raise PlanNotFound(f"{problem}; the tree has {', '.join(plans) or 'none to run'}")
     return plans[name]
@@ -48,7 +48,8 @@ def read_plan(plan: Keys, tree: Tree, context: Context) -> Plan:
     )
 
 
-def _is_plan(node: Node) -> bool:
+def is_plan(node: Node) -> bool:
+    """Whether it defines a plan, be it to run or not."""
     # tmt wants to see `execute` or `plan`; a plan for ATEX alone needs no `execute`.
     keys = node.data.keys()
     return bool(keys & {"discover", "execute", "plan"}) and not keys & {"test", "story"}

@@ -7,14 +7,16 @@ translated here, once, and the frames it came through tell which file or node it
 
 import os
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import fmf
+from ruamel.yaml.error import YAMLError
 
 from .context import Context
 from .dimensions import Undecided
 from .errors import MetadataError, TreeError
+from .files import yaml_error
 from .node import Node
 from .places import Path, Places
 
@@ -34,7 +36,11 @@ class Tree:
 
 
 def read_tree(
-    folder: str | os.PathLike[str], context: Context, rules: Sequence[Mapping[str, Any]] = ()
+    folder: str | os.PathLike[str],
+    context: Context,
+    rules: Sequence[Mapping[str, Any]] = (),
+    *,
+    tolerate: Callable[[MetadataError], object] | None = None,
 ) -> Tree:
     """The tree that `folder` is in, adjusted to the context, and then by `rules` that are like those of
     `adjust`.
@@ -42,11 +48,18 @@ def read_tree(
     As in tmt, values match whatever their case, and a rule that asks for a dimension which the
     context does not have is skipped.
 
+    `tolerate` is told of rules that cannot be applied; they, and those after them, are left out.
+
     Raises TreeError, and MetadataError for values that cannot be merged or adjusted.
     """
     tree = _grown(os.path.abspath(folder))
     _check_readable(tree.root)
-    undecided = _adjust(tree, context, rules)
+    adjusted_to = fmf.Context(**context)
+    undecided = Undecided(adjusted_to)
+    if tolerate is None:
+        _adjust(tree, adjusted_to, rules, undecided)
+    else:
+        _adjust_each(tree, adjusted_to, rules, undecided, tolerate)
     places = Places(tree.root)
     nodes = tuple(_node(leaf, places) for leaf in tree.climb() if leaf.data)
     return Tree(tree.root, nodes, context, undecided)
@@ -68,19 +81,35 @@ def _grown(start: str) -> Any:
         raise _at_file(error, start) from error
 
 
-def _adjust(tree: Any, context: Context, rules: Sequence[Mapping[str, Any]]) -> Undecided:
+def _adjust(node: Any, context: Any, rules: Sequence[Any], undecided: Undecided) -> None:
+    """Adjusts a node and those below it."""
     try:
-        adjusted_to = fmf.Context(**context)
-        undecided = Undecided(adjusted_to)
-        tree.adjust(
-            adjusted_to,
+        node.adjust(
+            context,
             case_sensitive=False,
             decision_callback=undecided,
             additional_rules=list(rules),
         )
     except Exception as error:
         raise _at_node(error, "adjust") from error
-    return undecided
+
+
+def _adjust_each(
+    tree: Any,
+    context: Any,
+    rules: Sequence[Any],
+    undecided: Undecided,
+    tolerate: Callable[[MetadataError], object],
+) -> None:
+    """Adjusts each node by itself, so that an error in one is none of the others'."""
+    for node in tree.climb(whole=True):
+        children, node.children = node.children, {}
+        try:
+            _adjust(node, context, rules, undecided)
+        except MetadataError as error:
+            tolerate(error)
+        finally:
+            node.children = children
 
 
 def _check_readable(root: str) -> None:
@@ -115,12 +144,10 @@ def _at_file(error: Exception, start: str) -> TreeError:
             ".fmf with the file version in it"
         )
     if isinstance(error, AttributeError | TypeError):
-        return TreeError(f"{file}: fmf metadata is a mapping, and its keys are strings ({error})")
+        problem = f"fmf metadata is a mapping, and its keys are strings ({error})"
+        return TreeError(problem, file=file)
     yaml = error.__context__  # the library does not say `from`
-    mark = getattr(yaml, "problem_mark", None)
-    if mark is None:
-        return TreeError(f"{file}: {' '.join(str(error).split())}")
-    return TreeError(f"{file}, line {mark.line + 1}: {getattr(yaml, 'problem', yaml)}")
+    return yaml_error(yaml if isinstance(yaml, YAMLError) else error, file)
 
 
 def _at_node(error: Exception, function: str) -> MetadataError:

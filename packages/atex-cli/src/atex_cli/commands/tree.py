@@ -16,38 +16,48 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 Context = dict[str, list[str]]
 
 
+def context_options(command: _Command) -> _Command:
+    """Add TREE, -c and -v; they arrive as `tree` and `context`."""
+    return _with_options(
+        command,
+        click.argument("tree", default="."),
+        click.option(
+            "-c",
+            "--context",
+            metavar="KEY=VALUE[,VALUE...]",
+            multiple=True,
+            callback=_read_context,
+            help="A dimension of the fmf context, for all machines; @FILE: those in a file.",
+        ),
+        click.option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_be_verbose,
+            help="Say on stderr what happens, and show tracebacks.",
+        ),
+    )
+
+
 def tree_options(command: _Command) -> _Command:
-    """Add TREE, --plan, --test, -c and -v; they arrive as `tree`, `plan`, `tests` and `context`."""
-    for option in reversed(
-        (
-            click.argument("tree", default="."),
-            click.option("--plan", metavar="NAME", help="The plan to run, by its whole name."),
-            click.option(
-                "--test",
-                "tests",
-                metavar="REGEX",
-                multiple=True,
-                help="Only tests whose name has a match of this, or of another --test.",
-            ),
-            click.option(
-                "-c",
-                "--context",
-                metavar="KEY=VALUE[,VALUE...]",
-                multiple=True,
-                callback=_read_context,
-                help="A dimension of the fmf context, for all machines; @FILE: those in a file.",
-            ),
-            click.option(
-                "-v",
-                "--verbose",
-                is_flag=True,
-                is_eager=True,
-                expose_value=False,
-                callback=_be_verbose,
-                help="Say on stderr what happens, and show tracebacks.",
-            ),
-        )
-    ):
+    """Add those and --plan and --test; they arrive as `plan` and `tests`."""
+    return _with_options(
+        context_options(command),
+        click.option("--plan", metavar="NAME", help="The plan to run, by its whole name."),
+        click.option(
+            "--test",
+            "tests",
+            metavar="REGEX",
+            multiple=True,
+            help="Only tests whose name has a match of this, or of another --test.",
+        ),
+    )
+
+
+def _with_options(command: _Command, *options: Callable[[_Command], _Command]) -> _Command:
+    for option in reversed(options):
         command = option(command)
     return command
 
