@@ -1,5 +1,6 @@
 """Machines whose prepare fails, and what becomes of the tests."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from atex_fmf import Phase, Plan, Suite, Test
 from atex_orchestrator import MachineTrouble, Orchestrator, Summary, scheduler
 from atex_orchestrator.events import Event, MachineFailed, MachineRequested
 from atex_orchestrator.results import read_events
-from atex_provision import LocalProvisioner, Provisioner
+from atex_provision import Host, HostPool, LocalConnection, LocalProvisioner, Provisioner
 
 from tests.orchestrator.provisioners import Fresh
 
@@ -19,7 +20,7 @@ def prepare(script: str) -> Plan:
 def run(
     tmp_path: Path,
     plan: Plan,
-    *factories: type[Provisioner],
+    *factories: Callable[[], Provisioner],
     secrets: dict[str, str] | None = None,
 ) -> Summary:
     """Run two tests on machines that are prepared by `plan`, where $HERE is a folder that they share."""
@@ -78,6 +79,20 @@ def test_a_machine_that_is_always_the_same_is_prepared_once(tmp_path: Path) -> N
     )
     requested = [e for e in read_events(tmp_path / "run") if isinstance(e, MachineRequested)]
     assert len(requested) == 2
+
+
+@pytest.mark.parametrize(
+    ("script", "failed"),
+    [("mkdir $HERE/used || exit 0; exit 1", ["a"]), ("exit 1", ["a", "b", "c"])],
+)
+def test_hosts_of_a_pool_are_tried_one_after_the_other_and_once(
+    tmp_path: Path, script: str, failed: list[str]
+) -> None:
+    hosts = [Host(address=name, slot=name) for name in ("a", "b", "c")]
+    pool = HostPool(hosts, connection=lambda host: LocalConnection())
+    summary = run(tmp_path, prepare(script), pool.provisioner)
+    assert [trouble.machine for trouble in summary.troubles] == failed
+    assert summary.counts == ({"infra": 2} if len(failed) == len(hosts) else {"pass": 2})
 
 
 def test_secrets_that_a_phase_prints_are_in_its_own_file_alone(tmp_path: Path) -> None:

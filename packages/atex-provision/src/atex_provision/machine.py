@@ -13,7 +13,9 @@ class Machine(msgspec.Struct, kw_only=True, eq=False):
     """
 
     name: str
-    """For messages, records and file names: "local", "root@host:22"."""
+    """For messages, records and file names: "local", "root@host:22". Machines that are not the same
+    have different ones, so that one that failed is known when it comes again.
+    """
     connection: Connection
     """Connected when the machine is handed out."""
     facts: Facts = Facts()
