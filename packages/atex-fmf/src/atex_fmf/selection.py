@@ -7,7 +7,7 @@ from .found import Found
 from .node import Keys
 from .select import Selection, select
 from .shell_phase import script_tests, shell_tests
-from .source import Source, Trees, source_of
+from .source import Source, Trees
 from .step import StepPhase, step_phases
 from .tree import Tree
 
@@ -41,9 +41,9 @@ def selected(plan: Keys, trees: Trees) -> list[Found]:
 def _tests(phase: StepPhase, trees: Trees) -> list[Found]:
     """The tests of one phase, without a prefix."""
     if phase.how == "fmf":
-        tests = fmf_tests(phase.keys, source_of(phase, trees.own), trees)
+        tests = fmf_tests(phase, trees)
     elif phase.how == "shell":
-        tests = shell_tests(phase.keys, source_of(phase, trees.own))
+        tests = shell_tests(phase, trees)
     else:
         raise phase.keys.error(f"how: {phase.how} is not supported, only fmf and shell", key="how")
     names = {test.name for test in tests}

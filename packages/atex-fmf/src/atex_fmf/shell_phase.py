@@ -5,17 +5,21 @@ from collections.abc import Iterator
 from .found import Found
 from .model import DEFAULT_ORDER
 from .node import Keys
-from .source import Source
-from .step import refuse_other_keys
+from .source import Source, Trees, source_of
+from .step import StepPhase, refuse_other_keys
 
 _DURATION = "1h"  # of a test in a plan, as in tmt
 # `path` is not among them: tmt has it for trees only. `keep-git-metadata` is about what tmt copies.
 _KEYS = frozenset({"url", "ref", "url-content-type", "require-test", "tests"})
 
 
-def shell_tests(phase: Keys, source: Source) -> list[Found]:
+def shell_tests(step_phase: StepPhase, trees: Trees) -> list[Found]:
     """The tests of a phase, sorted by their `order`. Raises MetadataError."""
+    phase = step_phase.keys
     refuse_other_keys(phase, _KEYS)
+    if phase.get("ref") and not phase.get("url"):
+        raise phase.error("ref: it is of no effect without url", key="ref")
+    source = source_of(step_phase, trees.own)
     listed = phase.mappings("tests")
     names = [keys.string("name", "") for keys in listed]
     for keys, name in zip(listed, names, strict=True):

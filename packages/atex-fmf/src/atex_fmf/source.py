@@ -1,14 +1,13 @@
 """Where the tests of a phase of discover come from: this tree, or another one."""
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 from .context import Context
 from .remote import fetch, repository
 from .step import StepPhase
-from .tree import Tree, read_tree
+from .tree import Rules, Tree, read_tree
 
 SOURCE_KEYS = frozenset({"url", "ref", "path", "url-content-type"})
 
@@ -22,6 +21,11 @@ class Source(NamedTuple):
     """Absolute path."""
     top: str = "/"
     """Where in the folder the fmf tree has its top."""
+
+    @property
+    def root(self) -> str:
+        """The top folder of the fmf tree."""
+        return os.path.normpath(self.folder + self.top)
 
 
 class Trees:
@@ -39,13 +43,12 @@ class Trees:
         """Those that tests were looked for in."""
         return list(self._read.values())
 
-    def at(self, source: Source, rules: Sequence[Mapping[str, Any]] = ()) -> Tree:
+    def at(self, source: Source, rules: Rules = ()) -> Tree:
         """The tree of a source, adjusted to the plan's context and by further rules."""
-        folder = os.path.normpath(source.folder + source.top)
-        key = f"{folder}\n{list(rules)}"
+        key = f"{source.root}\n{list(rules)}"
         if key not in self._read:
-            same = folder == self.own.root and self.context == self.own.context and not rules
-            self._read[key] = self.own if same else read_tree(folder, self.context, rules)
+            same = source.root == self.own.root and self.context == self.own.context and not rules
+            self._read[key] = self.own if same else read_tree(source.root, self.context, rules)
         return self._read[key]
 
 
@@ -70,9 +73,7 @@ def source_of(phase: StepPhase, own: Tree) -> Source:
     name = f"%2E{name[1:]}" if name.startswith(".") else name
     if url:
         return Source(name, fetch(url, ref, keys), _within(path))
-    folder = os.path.join(own.root, path)
-    if not os.path.isdir(os.path.join(folder, ".fmf")):
-        raise keys.error(f"path: {folder} is no fmf tree", key="path")
+    folder = os.path.normpath(os.path.join(own.root, path))
     if not ref:
         return Source(name, folder)
     top = repository(folder, keys)

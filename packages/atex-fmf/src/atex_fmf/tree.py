@@ -20,6 +20,9 @@ from .files import yaml_error
 from .node import Node
 from .places import Path, Places
 
+Rules = Sequence[Mapping[str, Any]]
+"""Adjust rules."""
+
 
 class Tree:
     """The nodes of an fmf tree after inheritance and `adjust`, in the order of their names."""
@@ -38,12 +41,12 @@ class Tree:
 def read_tree(
     folder: str | os.PathLike[str],
     context: Context,
-    rules: Sequence[Mapping[str, Any]] = (),
+    rules: Rules = (),
     *,
     tolerate: Callable[[MetadataError], object] | None = None,
 ) -> Tree:
     """The tree that `folder` is in, adjusted to the context, and then by `rules` that are like those of
-    `adjust`.
+    `adjust`, but of somebody else: an error about one of them names no node.
 
     As in tmt, values match whatever their case, and a rule that asks for a dimension which the
     context does not have is skipped.
@@ -81,7 +84,7 @@ def _grown(start: str) -> Any:
         raise _at_file(error, start) from error
 
 
-def _adjust(node: Any, context: Any, rules: Sequence[Any], undecided: Undecided) -> None:
+def _adjust(node: Any, context: Any, rules: Rules, undecided: Undecided) -> None:
     """Adjusts a node and those below it."""
     try:
         node.adjust(
@@ -91,13 +94,15 @@ def _adjust(node: Any, context: Any, rules: Sequence[Any], undecided: Undecided)
             additional_rules=list(rules),
         )
     except Exception as error:
+        if _innermost(error, function="apply_rules", variable="rule") in rules:
+            raise MetadataError(str(error)) from error
         raise _at_node(error, "adjust") from error
 
 
 def _adjust_each(
     tree: Any,
     context: Any,
-    rules: Sequence[Any],
+    rules: Rules,
     undecided: Undecided,
     tolerate: Callable[[MetadataError], object],
 ) -> None:

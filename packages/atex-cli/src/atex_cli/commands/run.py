@@ -106,7 +106,10 @@ def command(
     variables = read_environment(environment, os.environ)
     secrets = read_secrets(secret, os.environ)
     platforms = [_platform(name, context) for name in dict.fromkeys(pool.backend for pool in pools)]
-    suites = [_supported(read_suite(tree, plan, tests, platform.context)) for platform in platforms]
+    suites = [
+        _supported(read_suite(tree, plan, tests, platform.context, variables))
+        for platform in platforms
+    ]
     terminal = Terminal(Mask(secrets.values()))
     for notice in _notices(platforms, suites):
         terminal.complain(f"atex: {notice}")

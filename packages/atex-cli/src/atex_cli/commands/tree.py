@@ -63,11 +63,16 @@ def _with_options(command: _Command, *options: Callable[[_Command], _Command]) -
 
 
 def read_suite(
-    tree: str, plan: str | None, tests: Sequence[str], context: Mapping[str, Any]
+    tree: str,
+    plan: str | None,
+    tests: Sequence[str],
+    context: Mapping[str, Any],
+    environment: Mapping[str, str],
 ) -> Suite:
-    """Discover the tests that are meant. Raises Refused where the tree, the plan or a pattern is wrong."""
+    """Discover the tests that are meant; the plan may refer to the variables of `environment`. Raises Refused where
+    the tree, the plan or a pattern is wrong."""
     try:
-        return discover(tree, plan=plan, tests=tests, context=context)
+        return discover(tree, plan=plan, tests=tests, context=context, environment=environment)
     except FmfError as error:
         raise Refused(str(error)) from error
 

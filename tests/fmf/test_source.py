@@ -1,0 +1,141 @@
+"""Tests of other trees: url, ref and path of a phase of discover. Real git."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from atex_fmf import MetadataError, Suite, discover
+
+from .conftest import Grow
+
+VERSION = {".fmf/version": "1\n"}
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.com"]
+    command = ["git", *identity, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("FMF_CACHE_DIRECTORY", str(folder))
+    return folder
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Path:
+    """A repository with two revisions, "v1" and "main", and a tree within its tree."""
+    folder = tmp_path / "remote"
+    write(folder, {**VERSION, "t.fmf": "test: 'true'\n/old: {}\n"})
+    write(folder, {"deep/er/.fmf/version": "1\n", "deep/er/x/main.fmf": "test: ls\n"})
+    git(folder, "init", "--initial-branch=main")
+    git(folder, "add", ".")
+    git(folder, "commit", "--message=one")
+    git(folder, "tag", "v1")
+    write(folder, {"t.fmf": "test: 'true'\n/new: {path: /data}\n"})
+    git(folder, "commit", "--all", "--message=two")
+    return folder
+
+
+def suite(grow: Grow, phases: str) -> Suite:
+    return discover(grow({"plan.fmf": f"discover: {phases}", "own.fmf": "test: 'true'"}))
+
+
+def places(suite: Suite) -> list[tuple[str, str, str]]:
+    return [(test.name, test.tree, test.path) for test in suite.tests]
+
+
+def test_a_repository(grow: Grow, remote: Path, cache: Path) -> None:
+    found = suite(grow, f"{{how: fmf, url: '{remote}'}}")
+    assert places(found) == [("/t/new", "default-0", "/data")]
+    assert Path(found.trees["default-0"]).parent == cache
+    assert Path(found.trees["default-0"], "t.fmf").exists()
+    assert found.root != found.trees["default-0"]
+
+
+def test_revisions_do_not_disturb_each_other(grow: Grow, remote: Path) -> None:
+    phases = [
+        "{how: fmf, name: old/1, url: 'URL', ref: v1}",
+        "{how: fmf, name: ..new, url: 'URL', ref: main}",
+        "{how: fmf, name: own}",
+        "{how: fmf, name: deep, url: 'URL', path: /deep/er}",
+    ]
+    found = suite(grow, f"[{', '.join(phases)}]".replace("URL", str(remote)))
+    assert places(found) == [
+        ("/old/1/t/old", "old%2F1", "/"),
+        ("/..new/t/new", "%2E.new", "/data"),
+        ("/own/own", "", "/"),
+        ("/deep/x", "deep", "/deep/er/x"),
+    ]
+    assert "/old" in Path(found.trees["old%2F1"], "t.fmf").read_text()
+    assert "/new" in Path(found.trees["%2E.new"], "t.fmf").read_text()
+
+
+def test_a_branch_that_moves_is_followed(grow: Grow, remote: Path) -> None:
+    for ref in ["", ", ref: main"]:
+        assert len(suite(grow, f"{{how: fmf, url: '{remote}'{ref}}}").tests) == 1
+    write(remote, {"more.fmf": "test: 'true'"})
+    git(remote, "add", ".")
+    git(remote, "commit", "--message=three")
+    for ref in ["", ", ref: main"]:
+        assert len(suite(grow, f"{{how: fmf, url: '{remote}'{ref}}}").tests) == 2
+
+
+def test_a_tree_that_no_test_comes_from_is_not_brought(grow: Grow, remote: Path) -> None:
+    assert suite(grow, f"{{how: fmf, url: '{remote}', test: nothing}}").trees == {}
+
+
+def test_the_context_and_rules_of_the_plan_are_for_that_tree(grow: Grow, remote: Path) -> None:
+    write(remote, {"t.fmf": "test: x\nadjust: {when: distro == rhel, tag: r}"})
+    git(remote, "commit", "--all", "--message=three")
+    rule = "adjust-tests: {environment+: {A: 1}}"
+    found = suite(grow, f"{{how: fmf, url: '{remote}', {rule}}}\ncontext: {{distro: rhel}}")
+    assert [(test.tag, test.environment) for test in found.tests] == [(("r",), {"A": "1"})]
+
+
+def test_inline_tests_run_in_a_repository(grow: Grow, remote: Path) -> None:
+    tests = "tests: [{name: a, test: ls, path: /deep}, {name: b, test: ls}]"
+    found = suite(grow, f"{{url: '{remote}', ref: v1, {tests}}}")
+    assert places(found) == [("/a", "default-0", "/deep"), ("/b", "default-0", "/")]
+
+
+def test_another_revision_of_the_plans_own_repository(grow: Grow, remote: Path) -> None:
+    write(remote, {"deep/er/plan.fmf": "discover: {how: fmf, ref: v1}"})  # not committed
+    found = discover(remote / "deep/er")
+    assert places(found) == [("/x", "default-0", "/deep/er/x")]
+    write(remote, {"plan.fmf": "discover: {how: fmf, ref: v1}"})
+    assert places(discover(remote)) == [("/t/old", "default-0", "/")]
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_folder(grow: Grow, remote: Path, absolute: bool) -> None:
+    path = str(remote / "deep/er") if absolute else "../remote/deep/er"
+    found = suite(grow, f"{{how: fmf, path: '{path}'}}")
+    assert places(found) == [("/x", "default-0", "/x")]
+    assert Path(found.trees["default-0"]).samefile(remote / "deep/er")
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ("how: fmf, path: nowhere", "path: .*/tree/nowhere is no fmf tree"),
+        ("how: fmf, url: 'REMOTE', path: deep", "path: .*/deep is no fmf tree"),
+        ("how: fmf, ref: main", "ref: .*/tree is in no git repository"),
+        ("how: fmf, ref: '@refs.fmf', url: 'REMOTE'", "ref: @refs.fmf: a ref from a file"),
+        ("how: fmf, url: 'REMOTE', ref: nope", "url: .* at nope cannot be fetched: .*pathspec"),
+        ("how: fmf, url: 'REMOTE/none'", "url: .*/none cannot be fetched: .*not exist"),
+        ("how: fmf, url: 'REMOTE', url-content-type: archive", "url-content-type: only git"),
+        ("how: fmf, url: [a]", "url must be a string"),
+    ],
+)
+def test_refused(grow: Grow, remote: Path, keys: str, problem: str) -> None:
+    with pytest.raises(MetadataError, match=f"^/plan: discover: {problem}.*plan.fmf, line 1.$"):
+        suite(grow, f"{{{keys}}}".replace("REMOTE", str(remote)))
