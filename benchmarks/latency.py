@@ -13,7 +13,7 @@ from pathlib import Path
 from atex_executor import Executor, FolderSink
 from atex_fmf import discover
 
-from benchmarks.machines import connection_to, light_hosts
+from benchmarks.machines import light_hosts
 from benchmarks.openssh import MultiplexedSsh
 from benchmarks.peers import tmt
 from benchmarks.peers.environment import if_available
@@ -22,6 +22,7 @@ from benchmarks.rounds import side_by_side, start
 from benchmarks.table import Row, print_table
 from benchmarks.trees import write_tree
 from tests.machines import LightHost
+from tests.machines.login import ssh_to
 
 TESTS = 100  # a round, of what is fast
 SLOW_TESTS = 5  # a round, of what is not
@@ -54,7 +55,7 @@ def _atex(host: LightHost, tree: Path, run: Path) -> Iterator[Callable[[], float
     suite = discover(tree)
     with (
         FolderSink(run) as sink,
-        connection_to(host) as connection,
+        ssh_to(host) as connection,
         Executor(connection, suite) as executor,
     ):
         attempts = itertools.count(1)

@@ -13,7 +13,7 @@ from pathlib import Path
 from atex_executor import Executor, FolderSink
 from atex_fmf import Test, discover
 
-from benchmarks.machines import connection_to, light_hosts
+from benchmarks.machines import light_hosts
 from benchmarks.openssh import MultiplexedSsh
 from benchmarks.peers.environment import if_available
 from benchmarks.peers.process import older_atex
@@ -21,6 +21,7 @@ from benchmarks.rounds import side_by_side, start
 from benchmarks.table import print_table
 from benchmarks.trees import write_tree
 from tests.machines import LightHost
+from tests.machines.login import ssh_to
 
 RESULTS = 1_000_000
 OLDER_RESULTS = 100_000  # it would take half a minute for all
@@ -50,7 +51,7 @@ def main() -> None:
 @contextmanager
 def _atex(host: LightHost, tree: Path, folder: Path) -> Iterator[Callable[[], float]]:
     suite = discover(tree, tests=["/inline"])
-    with connection_to(host) as connection, Executor(connection, suite) as executor:
+    with ssh_to(host) as connection, Executor(connection, suite) as executor:
         runs = (folder / f"run-{number}" for number in itertools.count(1))
         yield lambda: _send(executor, suite.tests[0], next(runs))
 

@@ -16,12 +16,13 @@ from atex_fmf import Test, discover
 from atex_provision import SshConnection
 from atex_provision.ssh.transport import BoundedTransport
 
-from benchmarks.machines import connection_to, light_hosts
+from benchmarks.machines import light_hosts
 from benchmarks.openssh import MultiplexedSsh
 from benchmarks.rounds import side_by_side, start
 from benchmarks.table import print_table
 from benchmarks.trees import write_tree
 from tests.machines import LightHost
+from tests.machines.login import ssh_to
 
 MEGABYTES = 256  # a measurement
 SIZE = MEGABYTES * 1_000_000
@@ -47,7 +48,7 @@ def main() -> None:
         tree = write_tree(folder / "tree", SCRIPTS)
         ssh = stack.enter_context(MultiplexedSsh(host, folder))
         ssh.run(f"head -c {SIZE} /dev/urandom >{DATA}")
-        bare = stack.enter_context(connection_to(host))
+        bare = stack.enter_context(ssh_to(host))
         usual = stack.enter_context(_connection_with(USUAL_CIPHER, host))
         run = stack.enter_context(_atex(host, tree, folder))
         subjects = {
@@ -64,7 +65,7 @@ def main() -> None:
 
 
 def _connection_with(cipher: str, host: LightHost) -> SshConnection:
-    connection = connection_to(host)
+    connection = ssh_to(host)
     with patch.object(BoundedTransport, "_preferred_ciphers", (cipher,)):
         connection.connect()
     return connection
@@ -74,7 +75,7 @@ def _connection_with(cipher: str, host: LightHost) -> SshConnection:
 def _atex(host: LightHost, tree: Path, folder: Path) -> Iterator[Callable[[str, str], float]]:
     suite = discover(tree)
     tests = {test.name: test for test in suite.tests}
-    with connection_to(host) as connection, Executor(connection, suite) as executor:
+    with ssh_to(host) as connection, Executor(connection, suite) as executor:
         runs = (folder / f"run-{number}" for number in itertools.count(1))
         yield lambda test, file: _run(executor, tests[test], next(runs), file)
 

@@ -1,7 +1,6 @@
 """Whatever is wrong with the request: a message that names the thing and the way out, and nothing left behind."""
 
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -185,16 +184,11 @@ def test_a_rejected_login(one_test: Atex, sshd: Sshd) -> None:
     )
 
 
-def inside(host: LightHost, script: str) -> None:
-    """Run a script in the namespaces of a host, as its root."""
-    subprocess.run(["nsenter", "-a", "-r", "-t", str(host.init), "sh", "-ec", script], check=True)
-
-
 def test_a_machine_without_python(one_test: Atex, light_host: LightHost) -> None:
     hide = (
         f"for p in {' '.join(f'{d}/*python*' for d in PATH.split(':'))} /usr/libexec/*python*; do"
     )
-    inside(light_host, f"{hide} [ ! -f $p ] || mount --bind /dev/null $p; done")
+    light_host.run(f"{hide} [ ! -f $p ] || mount --bind /dev/null $p; done")
     ended = one_test.run(*pool(light_host))
     without_verdict(one_test, ended, light_host.address, "python3 >= 3.6", "looked at")
 
@@ -202,7 +196,7 @@ def test_a_machine_without_python(one_test: Atex, light_host: LightHost) -> None
 def test_no_room_for_the_work_folder(one_test: Atex, light_host: LightHost) -> None:
     # A file system with one inode, which is its root.
     full = "for d in /var/lib /var/tmp /root; do mount -t tmpfs -o nr_inodes=1 full $d; done"
-    inside(light_host, full)
+    light_host.run(full)
     ended = one_test.run(*pool(light_host))
     without_verdict(one_test, ended, light_host.address, "/var/lib/atex", "No space left on device")
 

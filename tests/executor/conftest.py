@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from atex_executor import Executor, FolderSink
 from atex_fmf import Plan, Suite, Test
-from atex_provision import Connection, Host, LocalConnection, SshConnection
+from atex_provision import Connection, LocalConnection
 
-from tests.machines import Machine, Sshd
+from tests.machines.login import ssh_to
 
 
 class Run:
@@ -82,18 +82,6 @@ def all_installed(tools: Tools) -> dict[str, str]:
     return tools(rpm="exit 0")
 
 
-def ssh_to(server: Sshd | Machine) -> SshConnection:
-    """A connection that is not connected yet."""
-    return SshConnection(
-        Host(
-            address=server.address,
-            port=server.port,
-            user=server.user,
-            identity=str(server.identity),
-        )
-    )
-
-
 @pytest.fixture(params=["local", "ssh"])
 def connection(request: pytest.FixtureRequest, own_home: Path) -> Iterator[Connection]:
     """A connection of each kind, not connected yet."""
@@ -110,14 +98,18 @@ Execute = Callable[..., Executor]
 
 @pytest.fixture
 def execute(tree: Path, work: str) -> Iterator[Execute]:
-    """`execute(connection, *scripts or tests, plan=..., ...)`: a started executor, closed after the test."""
+    """`execute(connection, *scripts or tests, plan=..., ...)`: a started executor.
+
+    It is closed after the test, and `connection` as well.
+    """
     with ExitStack() as stack:
 
         def execute(
             connection: Connection, *tests: Test | str, plan: Plan | None = None, **options: Any
         ) -> Executor:
+            stack.callback(connection.close)
             suite = suite_of(tree, *tests, plan=plan)
-            return stack.enter_context(Executor(connection, suite, work=work, **options))
+            return stack.enter_context(Executor(connection, suite, **{"work": work, **options}))
 
         yield execute
 
@@ -126,18 +118,9 @@ OnHost = Callable[..., Executor]
 
 
 @pytest.fixture
-def on_host(tree: Path, own_home: Path) -> Iterator[OnHost]:
-    """`on_host(light_host, *scripts or tests, plan=..., ...)`: a started executor, closed after the test."""
-    with ExitStack() as stack:
-
-        def on_host(
-            host: Machine, *tests: Test | str, plan: Plan | None = None, **options: Any
-        ) -> Executor:
-            connection = stack.enter_context(ssh_to(host))
-            suite = suite_of(tree, *tests, plan=plan)
-            return stack.enter_context(Executor(connection, suite, **options))
-
-        yield on_host
+def on_host(execute: Execute, own_home: Path) -> OnHost:
+    """`on_host(light_host, *scripts or tests, plan=..., ...)`: `execute` there, in the usual work folder."""
+    return lambda host, *tests, **options: execute(ssh_to(host), *tests, work=None, **options)
 
 
 def suite_of(tree: Path, *tests: Test | str, plan: Plan | None = None) -> Suite:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from atex_executor import Executor
 from atex_fmf import Test
-from atex_provision import Host, LocalConnection, SshConnection
+from atex_provision import LocalConnection, SshConnection
 
 from tests.executor.conftest import Execute, Run, suite_of
 from tests.machines import LightHost
+from tests.machines.login import ssh_to
 
 
 @pytest.fixture
@@ -21,10 +22,7 @@ def local(own_home: Path) -> LocalConnection:
 @pytest.fixture
 def far(light_host: LightHost, own_home: Path) -> Iterator[SshConnection]:
     """A machine that may be restarted."""
-    address = Host(
-        address=light_host.address, user=light_host.user, identity=str(light_host.identity)
-    )
-    with SshConnection(address) as connection:
+    with ssh_to(light_host) as connection:
         yield connection
 
 

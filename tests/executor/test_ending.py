@@ -5,31 +5,14 @@ from typing import Any
 import pytest
 from atex_executor.ending import GONE_DOWN, Ending, death_note, infra, told_ending
 from atex_executor.errors import ProtocolBroken
-from atex_sut_agent.protocol import Exited, Failed, Hello
+from atex_sut_agent.protocol import Exited, Failed
+
+from tests.executor.hellos import hello
 
 
 def exited(**changes: Any) -> Exited:
     fields = {"exit_code": 0, "signal": None, "ended_by": "itself", "seconds": 1.5, "limit": 300.0}
     return Exited(run=1, **{**fields, **changes})
-
-
-def hello(**changes: Any) -> Hello:
-    fields = {
-        "protocol": 1,
-        "session": "0" * 32,
-        "incarnation": "a",
-        "order": 0,
-        "run": None,
-        "frame": 1,
-        "folder": "/f",
-        "archive": "/a",
-        "python": "/p",
-        "python_version": "3.6.8",
-        "pid": 7,
-        "user": "root",
-        "boot_id": "boot",
-    }
-    return Hello(**{**fields, **changes})
 
 
 def test_what_the_agent_tells() -> None:

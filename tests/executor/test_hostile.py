@@ -351,26 +351,31 @@ def test_an_agent_that_never_ends_a_run(outcome_of: OutcomeOf) -> None:
     assert outcome.seconds < 15
 
 
-def test_a_run_that_has_time_left_is_waited_for(tree: Path, run: Run) -> None:
-    """The test asked its agent for more time than its metadata said."""
-    script = f"{RUN}import time\nend = time.monotonic() + 1.0\n"
-    script += "while time.monotonic() < end:\n    say('alive', left=60.0); time.sleep(0.05)\n"
-    script += "exited(1, run)\nserve()"
-    test = Test(name="/test", test="true", duration=0.1)
-    with (
-        Impostor(script) as connection,
-        Executor(connection, suite_of(tree, test), grace=0.1, times=Times(overdue=0.5)) as executor,
-    ):
-        assert executor.run(test, run.sink).status == "pass"
+# The test asked its agent for more time than its metadata said.
+TIME_LEFT = """
+import time
+end = time.monotonic() + 1.0
+while time.monotonic() < end:
+    say('alive', left=60.0); time.sleep(0.05)
+exited(1, run)
+serve()
+"""
+STILL_TALKING = """
+import time
+for n in range(1, 11):
+    say('output', n, b'x', run=run, offset=n - 1); time.sleep(0.1)
+exited(11, run)
+serve()
+"""
 
 
-def test_who_has_something_to_say_beyond_its_time_is_heard(tree: Path, run: Run) -> None:
-    script = f"{RUN}import time\nfor n in range(1, 11):\n"
-    script += "    say('output', n, b'x', run=run, offset=n - 1); time.sleep(0.1)\n"
-    script += "exited(11, run)\nserve()"
+@pytest.mark.parametrize("script", [TIME_LEFT, STILL_TALKING], ids=["time left", "still talking"])
+def test_who_is_not_done_when_its_time_should_be_over_is_waited_for(
+    tree: Path, run: Run, script: str
+) -> None:
     test = Test(name="/test", test="true", duration=0.1)
     with (
-        Impostor(script) as connection,
+        Impostor(RUN + script) as connection,
         Executor(connection, suite_of(tree, test), grace=0.1, times=Times(overdue=0.5)) as executor,
     ):
         assert executor.run(test, run.sink).status == "pass"

@@ -23,7 +23,7 @@ from atex_executor.recorder import Recorder
 from atex_fmf import Phase, Plan, Test
 from atex_provision import LocalConnection
 
-from tests.executor import successor
+from tests.executor import numbered, successor
 from tests.executor.conftest import Execute, Run, suite_of
 from tests.machines import Sshd
 from tests.waits import eventually
@@ -31,20 +31,7 @@ from tests.waits import eventually
 KILLS = 4
 RESULTS = 200  # between two kills
 
-NUMBERED = f"""
-n=0
-for round in {{0..{KILLS}}}; do
-    for i in {{1..{RESULTS}}}; do
-        n=$((n + 1))
-        echo "result {{\\"name\\": \\"$n\\", \\"status\\": \\"pass\\"}}"
-    done >&$ATEX_TEST_CONTROL
-    json='{{"name": "files", "files": [{{"name": "log", "length": 8}}]}}'
-    printf 'result %s\\n%sround %d\\n' ${{#json}} "$json" $round >&$ATEX_TEST_CONTROL
-    echo "result {{\\"name\\": \\"whole\\", \\"partial\\": true, \\"rounds\\": [$round]}}" >&$ATEX_TEST_CONTROL
-    echo "round $round"
-    until [ -e {{go}}/$round ]; do sleep 0.02; done
-done
-"""
+PARTIAL = r"""echo "result {\"name\": \"whole\", \"partial\": true, \"rounds\": [$round]}" >&$ATEX_TEST_CONTROL"""
 
 
 class Successors:
@@ -130,10 +117,6 @@ def successors(
     successors.close()
 
 
-def has_lines(path: Path, count: int) -> bool:
-    return path.exists() and path.read_bytes().count(b"\n") >= count
-
-
 def records(folder: Path) -> list[dict[str, Any]]:
     with (folder / "run/results.jsonl").open("rb") as file:
         return [json.loads(line) for line in file]
@@ -142,11 +125,11 @@ def records(folder: Path) -> list[dict[str, Any]]:
 def test_a_process_that_is_killed_again_and_again(successors: Successors, tmp_path: Path) -> None:
     go = tmp_path / "go"
     go.mkdir()
-    successors.script = NUMBERED.replace("{go}", str(go))
+    successors.script = numbered.numbered(KILLS, RESULTS, go, PARTIAL)
     lines = tmp_path / "run/results.jsonl"
     for kill in range(KILLS):
         successors.start()
-        eventually(partial(has_lines, lines, kill * (RESULTS + 1) + RESULTS // 2))
+        eventually(partial(numbered.has_lines, lines, kill * (RESULTS + 1) + RESULTS // 2))
         successors.kill()
         (go / str(kill)).touch()
     (go / str(KILLS)).touch()
@@ -154,12 +137,13 @@ def test_a_process_that_is_killed_again_and_again(successors: Successors, tmp_pa
     assert successors.outcome() == ("pass", None)
     *results, final = records(tmp_path)
     named = [record["name"] for record in results]
-    numbered = [name for name in named if name not in {"files", "whole"}]
-    assert numbered == [str(n) for n in range(1, (KILLS + 1) * RESULTS + 1)]
+    assert [name for name in named if name not in {"files", "whole"}] == numbered.names(
+        KILLS, RESULTS
+    )
     assert named.count("files") == KILLS + 1
     (whole,) = [record for record in results if record["name"] == "whole"]
     assert whole["rounds"] == list(range(KILLS + 1))
-    rounds = "".join(f"round {number}\n" for number in range(KILLS + 1))
+    rounds = numbered.lines(KILLS)
     files = tmp_path / "run/files"
     assert (files / "local/test/@1.1/subtests/files/log").read_text() == rounds
     assert (files / final["files"][0]).read_text() == rounds

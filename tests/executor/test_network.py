@@ -5,10 +5,10 @@ from pathlib import Path
 
 from atex_executor import Executor, Times
 from atex_fmf import Suite, Test
-from atex_provision import Host, SshConnection
 
 from tests.executor.conftest import Run
 from tests.machines import LightHost
+from tests.machines.login import ssh_to
 from tests.waits import Background, eventually
 
 SCRIPT = """
@@ -22,11 +22,8 @@ done
 
 def executor_on(host: LightHost, tree: Path, script: str, **times: float) -> Executor:
     """An executor that is not started yet, for a test called "/test"."""
-    connection = SshConnection(
-        Host(address=host.address, user=host.user, identity=str(host.identity))
-    )
     suite = Suite(root=str(tree), tests=(Test(name="/test", test=script, serial=1),))
-    return Executor(connection, suite, times=Times(silence=1.0, beat=0.2, **times))
+    return Executor(ssh_to(host), suite, times=Times(silence=1.0, beat=0.2, **times))
 
 
 def begun(executor: Executor, run: Run) -> Background[object]:

@@ -12,7 +12,9 @@ from atex_executor.running import Account, Job, Run
 from atex_executor.session import Session
 from atex_executor.times import Times
 from atex_provision import Connection
-from atex_sut_agent.protocol import Clock, Hello, Start
+from atex_sut_agent.protocol import Clock, Start
+
+from tests.executor.hellos import hello
 
 
 class Found:
@@ -26,21 +28,7 @@ class MadeAttachment:
     """Keeps what is to be sent."""
 
     def __init__(self, incarnation: str) -> None:
-        self.hello = Hello(
-            protocol=1,
-            session="s",
-            incarnation=incarnation,
-            order=0,
-            run=None,
-            frame=1,
-            folder="/w",
-            archive="a",
-            python="python3",
-            python_version="3",
-            pid=1,
-            user="root",
-            boot_id=f"boot of {incarnation}",
-        )
+        self.hello = hello(incarnation=incarnation, boot_id=f"boot of {incarnation}")
         self.queued: list[bytes] = []
 
     def queue(self, frame: bytes) -> None:

@@ -128,18 +128,24 @@ def test_very_many_small_names_are_bounded_too(told: Told, monkeypatch: pytest.M
     assert len(told.records()) < 3_000
 
 
-def test_a_live_log_costs_the_same_from_the_first_line_to_the_last(
-    told: Told, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Thousands of partial results with a line of log each: neither memory nor the work for one grows."""
-    encoded = []
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of what is encoded because it is held."""
+    sizes = []
 
     def encode(value: object) -> bytes:
         data = msgspec.json.encode(value)
-        encoded.append(len(data))
+        sizes.append(len(data))
         return data
 
     monkeypatch.setattr("atex_executor.held._encode", encode)
+    return sizes
+
+
+def test_a_live_log_costs_the_same_from_the_first_line_to_the_last(
+    told: Told, encoded: list[int]
+) -> None:
+    """Thousands of partial results with a line of log each: neither memory nor the work for one grows."""
 
     def send(first: int, lines: int) -> None:
         for number in range(first, first + lines):
@@ -162,16 +168,8 @@ def test_a_live_log_costs_the_same_from_the_first_line_to_the_last(
 
 
 def test_a_list_that_grows_costs_the_same_from_the_first_item_to_the_last(
-    told: Told, monkeypatch: pytest.MonkeyPatch
+    told: Told, encoded: list[int]
 ) -> None:
-    encoded = []
-
-    def encode(value: object) -> bytes:
-        data = msgspec.json.encode(value)
-        encoded.append(len(data))
-        return data
-
-    monkeypatch.setattr("atex_executor.held._encode", encode)
     line = "x" * 1000
     for _ in range(100):
         told.sends(*(partial("log", lines=[line]) for _ in range(100)))

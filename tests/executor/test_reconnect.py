@@ -13,27 +13,14 @@ from atex_provision import Connection, LocalConnection, SshConnection
 from atex_sut_agent import agent_archive, attach_command
 from atex_sut_agent.protocol import End, encode_host_message
 
-from tests.executor.conftest import Execute, Run, ssh_to, suite_of
+from tests.executor import numbered
+from tests.executor.conftest import Execute, Run, suite_of
 from tests.machines import Sshd
+from tests.machines.login import ssh_to
 from tests.waits import Background, eventually
 
 KILLS = 5
 RESULTS = 300  # between two kills
-
-# Sends numbered results, with a file and output now and then, and after each round waits until it may go on.
-NUMBERED = f"""
-n=0
-for round in {{0..{KILLS}}}; do
-    for i in {{1..{RESULTS}}}; do
-        n=$((n + 1))
-        echo "result {{\\"name\\": \\"$n\\", \\"status\\": \\"pass\\"}}"
-    done >&$ATEX_TEST_CONTROL
-    json='{{"name": "files", "files": [{{"name": "log", "length": 8}}]}}'
-    printf 'result %s\\n%sround %d\\n' ${{#json}} "$json" $round >&$ATEX_TEST_CONTROL
-    echo "round $round"
-    until [ -e "$GO/$round" ]; do sleep 0.02; done
-done
-"""
 
 Break = Callable[[], None]
 
@@ -54,11 +41,6 @@ def breakable(request: pytest.FixtureRequest, own_home: Path) -> tuple[Connectio
     return ssh_to(server), server.kill_sessions
 
 
-def has_lines(path: Path, count: int) -> bool:
-    """Whether there are so many by now."""
-    return path.read_bytes().count(b"\n") >= count
-
-
 def started(executor: Executor, run: Run) -> Background[RunOutcome]:
     """Its first test, which has printed something."""
     test = executor.suite.tests[0]
@@ -74,28 +56,25 @@ def test_a_connection_that_is_killed_five_times(
     connection, break_it = breakable
     go = tmp_path / "go"
     go.mkdir()
-    executor = execute(connection, NUMBERED, environment={"GO": str(go)})
+    executor = execute(connection, numbered.numbered(KILLS, RESULTS, go))
     lines = run.sink.folder / "results.jsonl"
     running = Background(lambda: executor.run(executor.suite.tests[0], run.sink))
     for kill in range(KILLS):
         half = kill * (RESULTS + 1) + RESULTS // 2
-        eventually(partial(has_lines, lines, half))
+        eventually(partial(numbered.has_lines, lines, half))
         break_it()
         (go / str(kill)).touch()
     (go / str(KILLS)).touch()
     outcome = running.result(60)
     assert (outcome.status, outcome.note, outcome.machine_lost) == ("pass", None, False)
     *results, final = run.records()
-    numbered = [record for record in results if record["name"] != "files"]
-    assert [record["name"] for record in numbered] == [
-        str(n) for n in range(1, (KILLS + 1) * RESULTS + 1)
-    ]
+    named = [record["name"] for record in results]
+    assert [name for name in named if name != "files"] == numbered.names(KILLS, RESULTS)
     assert [record["n"] for record in results] == list(range(1, len(results) + 1))
-    rounds = "".join(f"round {number}\n" for number in range(KILLS + 1))
+    rounds = numbered.lines(KILLS)
     assert run.output(final) == rounds
     assert run.file("local/test/@1.1/subtests/files/log").decode() == rounds
     assert executor.alive
-    connection.close()
 
 
 def test_orders_given_while_the_connection_is_away_arrive(

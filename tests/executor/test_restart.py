@@ -14,33 +14,16 @@ from atex_executor.restart import (
     StartAgain,
     Wait,
 )
-from atex_sut_agent.protocol import Clock, Hello
+from atex_sut_agent.protocol import Clock
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.executor.hellos import hello
 
 SETTLE, EXIT_WAIT = 15.0, 60.0
 AT = 1000.0
 CLOCK = Clock(used=100.0, limit=700.0, saved=((50.0, 600.0),))
 UP = AT + 600.0  # when the test's time is up
-
-
-def hello(incarnation: str = "a", boot: str = "1") -> Hello:
-    return Hello(
-        protocol=1,
-        session="s",
-        incarnation=incarnation,
-        order=0,
-        run=None,
-        frame=1,
-        folder="/f",
-        archive="/a",
-        python="/p",
-        python_version="3.6.8",
-        pid=1,
-        user="root",
-        boot_id=boot,
-        init_started=1,
-    )
 
 
 def announced(patience: float | None = None, agent: Agent | None = None) -> Restart:
@@ -67,14 +50,14 @@ def test_a_machine_that_booted_starts_it_again_at_once_and_the_time_away_is_char
     assert restart.next(AT) == Wait(inf)
     restart.connection_lost()
     assert restart.next(AT + 30) == Wait(UP)
-    restart.attached(hello("b", boot="2"), AT + 40)
+    restart.attached(hello(incarnation="b", boot_id="another boot"), AT + 40)
     assert restart.next(AT + 40) == again(40)
 
 
 def test_another_agent_in_the_same_boot_has_to_stay() -> None:
     restart = announced()
     restart.connection_lost()
-    restart.attached(hello("b"), AT + 10)
+    restart.attached(hello(incarnation="b"), AT + 10)
     assert restart.next(AT + 10) == Wait(AT + 25)
     assert restart.next(AT + 25) == again(25)
 
@@ -115,7 +98,7 @@ def test_a_system_that_shuts_down_is_not_back() -> None:
     restart.going_down()
     assert restart.next(AT + 30) == Wait(AT + 100)
     restart.connection_lost()
-    restart.attached(hello("b", boot="2"), AT + 60)
+    restart.attached(hello(incarnation="b", boot_id="another boot"), AT + 60)
     assert restart.next(AT + 60) == again(60)
 
 
@@ -155,7 +138,7 @@ def test_a_patience_that_ends_is_the_machines_fault() -> None:
 def test_who_came_back_in_time_may_take_longer_to_settle() -> None:
     restart = announced(patience=20.0)
     restart.connection_lost()
-    restart.attached(hello("b"), AT + 19)
+    restart.attached(hello(incarnation="b"), AT + 19)
     assert restart.next(AT + 21) == Wait(AT + 34)
     assert restart.next(AT + 34) == again(34)
 
@@ -171,7 +154,7 @@ def test_a_duration_that_runs_out_is_an_error() -> None:
 def test_a_duration_that_runs_out_on_a_machine_that_is_there() -> None:
     restart = announced()
     restart.connection_lost()
-    restart.attached(hello("b"), UP - 10)
+    restart.attached(hello(incarnation="b"), UP - 10)
     assert restart.next(UP - 10) == Wait(UP)
     assert restart.next(UP) == Over(Ending(ended_by="limit", limit=700.0))
 
@@ -186,7 +169,7 @@ def test_what_still_runs_there_is_ended_by_its_agent() -> None:
 def test_what_another_process_saw_has_to_stay() -> None:
     restart = announced(agent=Agent("a"))
     restart.connection_lost()
-    restart.attached(hello("b", boot="2"), AT + 10)
+    restart.attached(hello(incarnation="b", boot_id="another boot"), AT + 10)
     assert restart.next(AT + 10) == Wait(AT + 25)
 
 
@@ -207,7 +190,7 @@ class Machine:
             if event != "same":
                 self._agent += "b"
                 self.runs = False
-            self.restart.attached(hello(self._agent, boot=BACK[event]), now)
+            self.restart.attached(hello(incarnation=self._agent, boot_id=BACK[event]), now)
         elif event == "going down" and self.connected:
             self.restart.going_down()
         elif event in ENDS and self.connected and self.runs:
@@ -215,7 +198,7 @@ class Machine:
             self.restart.exited(Ending(ended_by=event, exit_code=0), now)
 
 
-BACK = {"same": "1", "another": "1", "booted": "2"}
+BACK = {"same": "boot", "another": "boot", "booted": "another boot"}
 ENDS = ("itself", "limit")
 EVENTS = st.sampled_from(["lost", *BACK, "going down", *ENDS, "nothing"])
 

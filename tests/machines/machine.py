@@ -1,5 +1,6 @@
 """What light hosts and nspawn machines have in common: a link that can be cut, a power switch and a real sshd."""
 
+import subprocess
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -9,12 +10,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from tests.machines.keeper import Deadline, Keeper, descendants, kill_sessions
+from tests.machines.keeper import PATIENCE, Deadline, Keeper, descendants, kill_sessions
 from tests.machines.link import Link
 from tests.machines.sshd import await_ssh, generate_key
 
 
-class Machine(ABC):
+class _Entered:
+    """What has been entered, and with that `_stack`, is left once."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+
+class Machine(_Entered, ABC):
     """One machine: `user` root, port 22 at `address`, `identity` logs in. Made by `Machines`.
 
     Nothing of it has a name that outlives its processes: its keeper alone holds the network namespace, the link goes
@@ -25,10 +41,10 @@ class Machine(ABC):
     port = 22
 
     def __init__(self, folder: Path, name: str) -> None:
+        super().__init__()
         self.name = name
         self.identity = folder / "identity"
         self.folder = folder / name
-        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -45,14 +61,6 @@ class Machine(ABC):
             self.link.lay(self._keeper.pid)
             self._stack = stack.pop_all()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
 
     @property
     def address(self) -> str:
@@ -106,6 +114,11 @@ class Machine(ABC):
         """Kills all open ssh connections; what they started lives on."""
         kill_sessions(self._keeper, listener=self._listener())
 
+    def run(self, script: str) -> None:
+        """Runs a script in there as root, without a login. Raises CalledProcessError where that fails."""
+        command = ["nsenter", "-a", "-r", "-t", str(self.init), "sh", "-ec", script]
+        subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
+
     def log(self) -> str:
         """What its first process printed, since the first boot."""
         return self._keeper.log()
@@ -130,16 +143,16 @@ class Machine(ABC):
 M = TypeVar("M", bound=Machine)
 
 
-class Machines(Generic[M]):
+class Machines(_Entered, Generic[M]):
     """`count` machines of a kind with one key for all: `with Machines(LightHost, 2) as (one, other)`.
 
     A context manager: all answer when it is entered, and nothing is left of them when it is left.
     """
 
     def __init__(self, kind: Callable[[Path, str], M], count: int) -> None:
+        super().__init__()
         self._kind = kind
         self._count = count
-        self._stack = ExitStack()
 
     def __enter__(self) -> list[M]:
         with ExitStack() as stack:
@@ -155,11 +168,3 @@ class Machines(Generic[M]):
                 list(pool.map(lambda machine: machine.boot(), machines))
             self._stack = stack.pop_all()
         return machines
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()

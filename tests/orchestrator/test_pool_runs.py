@@ -20,6 +20,7 @@ from atex_orchestrator.results import read_records
 from atex_provision import Host, HostPool, LocalProvisioner, Machine
 
 from tests.machines import Sshd
+from tests.machines.login import host_of
 from tests.orchestrator.provisioners import Refusing, Watched
 
 NO_PLAN = Plan()
@@ -131,15 +132,9 @@ def test_many_machines_and_many_tests(tmp_path: Path) -> None:
     assert threading.active_count() == threads
 
 
-def host_of(sshd: Sshd) -> Host:
+def beside_local(sshd: Sshd) -> Host:
     """`sshd`, in a slot of its own beside LocalProvisioner: it is this machine, too."""
-    return Host(
-        address=sshd.address,
-        port=sshd.port,
-        user=sshd.user,
-        identity=str(sshd.identity),
-        slot="ssh",
-    )
+    return host_of(sshd, slot="ssh")
 
 
 def lose(sshd: Sshd) -> None:
@@ -151,7 +146,7 @@ def lose(sshd: Sshd) -> None:
 @pytest.mark.usefixtures("own_home")
 def test_a_machine_that_is_lost_costs_one_test(tmp_path: Path, sshd: Sshd) -> None:
     lost_tests: list[str] = []
-    doomed = host_of(sshd)
+    doomed = beside_local(sshd)
 
     def listen(event: Event) -> None:
         if isinstance(event, TestStarted) and event.machine == doomed.name:
@@ -179,7 +174,7 @@ def test_when_the_only_machine_is_lost_the_rest_has_the_reason(tmp_path: Path, s
 
     orchestrator = Orchestrator(tmp_path / "run", times=Times(patience=1.0), on_event=listen)
     orchestrator.add_platform("p", suite_of(tmp_path, "sleep 1", "true", "true"))
-    orchestrator.add_provisioner(HostPool([host_of(sshd)]).provisioner, platform="p")
+    orchestrator.add_provisioner(HostPool([beside_local(sshd)]).provisioner, platform="p")
     summary = orchestrator.run()
     assert summary.counts == {"infra": 3}
     assert summary.stopped is None

@@ -5,9 +5,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from atex_provision import Connection, Host, LocalConnection, SshConnection
+from atex_provision import Connection, LocalConnection, SshConnection
 
 from tests.machines import Sshd
+from tests.machines.login import ssh_to
 
 Connect = Callable[[Sshd], SshConnection]
 
@@ -18,24 +19,13 @@ def home(own_home: Path) -> Path:
     return own_home
 
 
-def host_of(server: Sshd, *, identity: str | None = None, name: str = "") -> Host:
-    """How one logs in there."""
-    return Host(
-        address=server.address,
-        port=server.port,
-        user=server.user,
-        identity=identity or str(server.identity),
-        name=name,
-    )
-
-
 @pytest.fixture
 def connect() -> Iterator[Connect]:
     """`connect(sshd)`: a connection to it, closed after the test."""
     with ExitStack() as stack:
 
         def connect(server: Sshd) -> SshConnection:
-            connection = SshConnection(host_of(server))
+            connection = ssh_to(server)
             stack.callback(connection.close)
             connection.connect()
             return connection

@@ -22,7 +22,7 @@ from atex_provision import (
 )
 
 from tests.machines import LightHost, Sshd
-from tests.provision.conftest import host_of
+from tests.machines.login import host_of
 from tests.waits import PATIENCE, Background
 
 Factory = Callable[[], Provisioner]
@@ -193,7 +193,7 @@ def test_abort_ends_the_wait_for_a_host(sshd: Sshd) -> None:
 @pytest.mark.parametrize("end", ["abort", "release"])
 def test_abort_ends_a_connect_into_a_black_hole(light_host: LightHost, end: str) -> None:
     light_host.cut()
-    host = Host(address=light_host.address, user="root", identity=str(light_host.identity))
+    host = host_of(light_host)
     pool = HostPool([host])
     provisioner = pool.provisioner()
     reserving = Background(provisioner.reserve)

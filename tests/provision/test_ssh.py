@@ -26,7 +26,8 @@ from atex_provision import (
 )
 
 from tests.machines import LightHost, Sshd, sshd_missing
-from tests.provision.conftest import Connect, host_of
+from tests.machines.login import ssh_to
+from tests.provision.conftest import Connect
 from tests.waits import PATIENCE, Background
 
 
@@ -94,17 +95,17 @@ def test_the_agent_opens_an_encrypted_key(sshd: Sshd) -> None:
     subprocess.run(["ssh-add", "-q", sshd.identity], check=True)
     encrypt = ["ssh-keygen", "-q", "-p", "-N", "secret", "-f", str(sshd.identity)]
     subprocess.run(encrypt, check=True, capture_output=True)
-    with SshConnection(host_of(sshd)) as connection:
+    with ssh_to(sshd) as connection:
         assert connection.run("true").exit_code == 0
     subprocess.run(["ssh-add", "-q", "-D"], check=True)
     with pytest.raises(BadConfiguration, match=r"identity \(encrypted; let ssh-add"):
-        SshConnection(host_of(sshd)).connect()
+        ssh_to(sshd).connect()
 
 
 def test_a_rejected_login_names_what_was_tried(sshd: Sshd, home: Path) -> None:
     sshd.reject_logins()
     with pytest.raises(LoginRejected) as caught:
-        SshConnection(host_of(sshd)).connect()
+        ssh_to(sshd).connect()
     message = str(caught.value)
     assert (
         f"{where(sshd)}: rejected the login of user {sshd.user}; tried: {sshd.identity}." in message
@@ -149,7 +150,7 @@ def test_a_named_key_that_cannot_be_used(sshd: Sshd, tmp_path: Path) -> None:
     broken.write_text("no key\n")
     for path, says in ((tmp_path / "missing", "no such file"), (broken, r"broken \(")):
         with pytest.raises(BadConfiguration, match=says):
-            SshConnection(host_of(sshd, identity=str(path))).connect()
+            ssh_to(sshd, identity=str(path)).connect()
 
 
 # Whom to trust
@@ -159,7 +160,7 @@ def test_an_unknown_host_is_remembered(sshd: Sshd, home: Path) -> None:
     own = home / ".local/state/atex/known_hosts"
     line = f"[{sshd.address}]:{sshd.port} {sshd.host_key}\n"
     for _ in range(2):
-        with SshConnection(host_of(sshd)):
+        with ssh_to(sshd):
             assert own.read_text() == line
 
 
@@ -168,7 +169,7 @@ def test_the_users_file_is_read_and_not_written(sshd: Sshd, home: Path) -> None:
     users = home / ".ssh/known_hosts"
     users.write_text(f"# mine\n[{sshd.address}]:{sshd.port} {sshd.host_key}\n")
     before = users.read_text()
-    with SshConnection(host_of(sshd)):
+    with ssh_to(sshd):
         pass
     assert not (home / ".local").exists()
     assert users.read_text() == before
@@ -181,7 +182,7 @@ def test_a_changed_key_is_an_error_with_file_and_line(sshd: Sshd, home: Path, wh
     path.write_text(f"# one\n[{sshd.address}]:{sshd.port} {sshd.host_key}\n")
     sshd.restart(new_host_key=True)
     with pytest.raises(HostKeyChanged) as caught:
-        SshConnection(host_of(sshd)).connect()
+        ssh_to(sshd).connect()
     message = str(caught.value)
     assert message.startswith(f"{where(sshd)}: its host key is not the one of {path}:2 any more")
     assert f"ssh-keygen -f '{path}' -R '[{sshd.address}]:{sshd.port}'" in message
@@ -189,7 +190,7 @@ def test_a_changed_key_is_an_error_with_file_and_line(sshd: Sshd, home: Path, wh
     assert "Accepted" not in sshd.log()  # the login was not even tried
     remove = ["ssh-keygen", "-f", str(path), "-R", f"[{sshd.address}]:{sshd.port}"]
     subprocess.run(remove, check=True, capture_output=True)
-    with SshConnection(host_of(sshd)):
+    with ssh_to(sshd):
         pass
 
 
@@ -199,20 +200,20 @@ def test_a_key_of_another_kind_is_a_changed_key(sshd: Sshd, home: Path, tmp_path
     other = " ".join((tmp_path / "k.pub").read_text().split()[:2])
     (home / ".ssh/known_hosts").write_text(f"[{sshd.address}]:{sshd.port} {other}\n")
     with pytest.raises(HostKeyChanged):
-        SshConnection(host_of(sshd)).connect()
+        ssh_to(sshd).connect()
 
 
 def test_a_revoked_key_is_refused(sshd: Sshd, home: Path) -> None:
     (home / ".ssh").mkdir()
     (home / ".ssh/known_hosts").write_text(f"@revoked * {sshd.host_key}\n")
     with pytest.raises(HostKeyChanged, match=r"revoked by .*known_hosts:1"):
-        SshConnection(host_of(sshd)).connect()
+        ssh_to(sshd).connect()
 
 
 def test_a_key_that_cannot_be_kept_is_an_error(sshd: Sshd, home: Path) -> None:
     (home / ".local").write_text("not a folder")
     with pytest.raises(CannotConnect, match="cannot keep its host key"):
-        SshConnection(host_of(sshd)).connect()
+        ssh_to(sshd).connect()
 
 
 # Why it does not answer
@@ -223,18 +224,17 @@ def test_refused(sshd: Sshd) -> None:
     with pytest.raises(
         ConnectionRefused, match=f"{where(sshd)}: connection refused; is sshd running"
     ):
-        SshConnection(host_of(sshd)).connect()
+        ssh_to(sshd).connect()
 
 
 def test_a_name_is_looked_up_and_each_of_its_addresses_tried() -> None:
     if reason := sshd_missing():
         pytest.skip(reason)
-    with Sshd(address="127.0.0.1") as server:  # localhost may be ::1 first, where nobody listens
-        host = Host(
-            address="localhost", port=server.port, user=server.user, identity=str(server.identity)
-        )
-        with SshConnection(host) as connection:
-            assert connection.run("true").exit_code == 0
+    with (
+        Sshd(address="127.0.0.1") as server,  # localhost may be ::1 first, where nobody listens
+        ssh_to(server, address="localhost") as connection,
+    ):
+        assert connection.run("true").exit_code == 0
 
 
 def test_no_such_host() -> None:
@@ -340,8 +340,7 @@ def test_a_killed_connection_wakes_who_waits(sshd: Sshd, connect: Connect, call:
 def test_a_cut_link_is_noticed(light_host: LightHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the kernel, whose patience is shortened here."""
     monkeypatch.setattr("atex_provision.ssh.reach.SILENCE", 300)
-    host = Host(address=light_host.address, user="root", identity=str(light_host.identity))
-    with SshConnection(host) as connection, connection.open("cat") as channel:
+    with ssh_to(light_host) as connection, connection.open("cat") as channel:
         light_host.cut()
         channel.send(b"into the void")
         with pytest.raises(ConnectionLost, match="the connection was lost: its other end is gone"):

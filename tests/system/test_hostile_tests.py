@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from atex_executor import Executor, FolderSink, RunOutcome
 from atex_fmf import Suite, Test
-from atex_provision import Host, SshConnection
 
 from tests.machines import LightHost, NspawnHost
+from tests.machines.login import ssh_to
 
 Outcomes = Callable[..., list[RunOutcome]]
 
@@ -24,13 +24,7 @@ def outcomes(tmp_path: Path, own_home: Path) -> Iterator[Outcomes]:
             (tmp_path / "tree").mkdir()
             tests = tuple(Test(name=f"/{n}", test=script) for n, script in enumerate(scripts))
             suite = Suite(root=str(tmp_path / "tree"), tests=tests)
-            where = Host(
-                address=machine.address,
-                port=machine.port,
-                user=machine.user,
-                identity=str(machine.identity),
-            )
-            connection = stack.enter_context(SshConnection(where))
+            connection = stack.enter_context(ssh_to(machine))
             executor = stack.enter_context(Executor(connection, suite))
             return [executor.run(test, sink) for test in suite.tests]
 

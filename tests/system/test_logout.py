@@ -1,33 +1,22 @@
 """Systems that end a user's processes at logout: what a run there says."""
 
-import subprocess
 from pathlib import Path
 
 from atex_executor import Executor, FolderSink
 from atex_fmf import Plan, Suite, Test
-from atex_provision import Host, SshConnection
 
 from tests.machines import NspawnHost
+from tests.machines.login import ssh_to
 from tests.waits import Background, eventually
-
-
-def in_there(host: NspawnHost, script: str) -> None:
-    """Run a script as root, without a login."""
-    command = ["nsenter", "-a", "-r", "-t", str(host.init), "sh", "-ec", script]
-    subprocess.run(command, check=True, capture_output=True, timeout=20)
 
 
 def test_a_logout_that_kills_the_agent_is_explained(
     nspawn_host: NspawnHost, own_home: Path, tmp_path: Path
 ) -> None:
-    in_there(
-        nspawn_host,
+    nspawn_host.run(
         "mkdir -p /etc/systemd/logind.conf.d\n"
         "printf '[Login]\\nKillUserProcesses=yes\\n' >/etc/systemd/logind.conf.d/kill.conf\n"
         "systemctl restart systemd-logind",
-    )
-    where = Host(
-        address=nspawn_host.address, user=nspawn_host.USER, identity=str(nspawn_host.identity)
     )
     (tmp_path / "tree").mkdir()
     tests = (
@@ -38,7 +27,7 @@ def test_a_logout_that_kills_the_agent_is_explained(
     output = tmp_path / "run/files/local/killed/@1.1/output.txt"
     with (
         FolderSink(tmp_path / "run") as sink,
-        SshConnection(where) as connection,
+        ssh_to(nspawn_host, user=NspawnHost.USER) as connection,
         Executor(connection, suite) as executor,
     ):
         killed, after = executor.suite.tests

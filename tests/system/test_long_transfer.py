@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from atex_executor import Executor, FolderSink
 from atex_fmf import Plan, Suite, Test
-from atex_provision import Host, SshConnection
+from atex_provision import SshConnection
 
 from tests.machines import Sshd
+from tests.machines.login import ssh_to
 from tests.waits import Background
 
 GIGABYTES = 3
@@ -29,10 +30,9 @@ def test_gigabytes_both_ways(sshd: Sshd, own_home: Path, tmp_path: Path) -> None
     suite = Suite(
         root=str(tmp_path / "tree"), tests=(Test(name="/down", test=script),), plan=Plan()
     )
-    where = Host(address=sshd.address, port=sshd.port, user=sshd.user, identity=str(sshd.identity))
     with (
         FolderSink(tmp_path / "run") as sink,
-        SshConnection(where) as connection,
+        ssh_to(sshd) as connection,
         Executor(connection, suite) as executor,
     ):
         transport = vars(connection)["_transport"]

@@ -1,6 +1,5 @@
 """Where an agent puts itself, on a machine of its own: the first folder of three that is good for it."""
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,9 +7,9 @@ from pathlib import Path
 import pytest
 from atex_executor import Executor, FolderSink
 from atex_fmf import Suite, Test
-from atex_provision import Host, SshConnection
 
 from tests.machines import LightHost
+from tests.machines.login import ssh_to
 
 
 @pytest.fixture
@@ -34,12 +33,8 @@ class WorkFolder:
 
     def __call__(self) -> str:
         """The folder that the agent takes now."""
-        host = self._host
-        where = Host(
-            address=host.address, port=host.port, user=host.user, identity=str(host.identity)
-        )
         self._attempt += 1
-        with SshConnection(where) as connection, Executor(connection, self._suite) as executor:
+        with ssh_to(self._host) as connection, Executor(connection, self._suite) as executor:
             outcome = executor.run(self._suite.tests[0], self._sink, attempt=self._attempt)
         path: str = outcome.record["files"][0]
         tree, uid = (self._sink.folder / "files" / path).read_text().split()
@@ -47,21 +42,16 @@ class WorkFolder:
         return tree.partition("/sessions/")[0]
 
 
-def in_there(host: LightHost, script: str) -> None:
-    command = ["nsenter", "-a", "-r", "-t", str(host.init), "sh", "-ec", script]
-    subprocess.run(command, check=True, capture_output=True, timeout=20)
-
-
 def test_the_first_that_is_good_for_it(folder_of_a_test: WorkFolder, light_host: LightHost) -> None:
     assert folder_of_a_test() == "/var/lib/atex"
-    in_there(light_host, "mount --bind /var/lib /var/lib; mount -o remount,bind,ro /var/lib")
+    light_host.run("mount --bind /var/lib /var/lib; mount -o remount,bind,ro /var/lib")
     assert folder_of_a_test() == "/root/.local/state/atex"
-    in_there(light_host, "rm -r /root/.local/state/atex; ln -s /tmp /root/.local/state/atex")
+    light_host.run("rm -r /root/.local/state/atex; ln -s /tmp /root/.local/state/atex")
     assert folder_of_a_test() == "/var/tmp/atex-0"
 
 
 def test_a_disk_without_execution_is_passed_over(
     folder_of_a_test: WorkFolder, light_host: LightHost
 ) -> None:
-    in_there(light_host, "mount --bind /var/lib /var/lib; mount -o remount,bind,noexec /var/lib")
+    light_host.run("mount --bind /var/lib /var/lib; mount -o remount,bind,noexec /var/lib")
     assert folder_of_a_test() == "/root/.local/state/atex"

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from atex_executor import Executor, FolderSink, RunOutcome
 from atex_fmf import Suite, Test
-from atex_provision import Connection, Host, LocalConnection, SshConnection
+from atex_provision import Connection, LocalConnection
 
-from tests.machines import LightHost
+from tests.machines.login import ssh_to
 from tests.workspace.readme import ROOT
 
 PAGE = (ROOT / "docs" / "writing-tests.md").read_text()
@@ -68,7 +68,7 @@ def ended(request: pytest.FixtureRequest, tmp_path: Path, own_home: Path) -> Ite
     (tree / "test").write_text(EXAMPLES[section][language])
     interpreter = {"bash": "bash", "python": "python3"}[language]
     test = Test(name="/example", test=f"{interpreter} ./test", **{"duration": 60.0, **options})
-    connection = to_light_host(request.getfixturevalue("light_host")) if restarts else None
+    connection = ssh_to(request.getfixturevalue("light_host")) if restarts else None
     with ExitStack() as stack:
         sink = stack.enter_context(FolderSink(tmp_path / "run"))
         connected: Connection = stack.enter_context(connection or LocalConnection())
@@ -81,12 +81,6 @@ def ended(request: pytest.FixtureRequest, tmp_path: Path, own_home: Path) -> Ite
         paths = [path for path in folder.rglob("*") if path.is_file()]
         files = {str(path.relative_to(folder)): path.read_bytes() for path in paths}
         yield Ended(outcome, results, final, files, executor)
-
-
-def to_light_host(host: LightHost) -> SshConnection:
-    return SshConnection(
-        Host(address=host.address, port=host.port, user=host.user, identity=str(host.identity))
-    )
 
 
 def example(
