@@ -1,16 +1,11 @@
 """The agent as one file: a zip archive that any Python 3.6 or newer runs.
 
-It holds a single module, which carries the sources of all of `sut/` (`sut/carried.py` says why).
-
-Comments, and the docstrings of functions and classes, stay at home: they are for readers, and a third of it. What is
-left keeps its line numbers, by which an agent says what it died of.
+It holds a single module, which carries the sources of all of `sut/` as they are (`sut/carried.py` says why).
 """
 
-import ast
 import functools
 import hashlib
 import io
-import tokenize
 import zipfile
 from collections.abc import Iterator
 from importlib import resources
@@ -62,27 +57,4 @@ def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, str]]:
         if entry.is_dir():
             yield from _sources(entry, path)
         elif entry.name.endswith(".py"):
-            yield path, _bare(entry.read_bytes())
-
-
-def _bare(source: bytes) -> str:
-    """Return `source` without its comments, and with empty docstrings but for the module's, which a tool may print."""
-    lines = source.splitlines(keepends=True)
-    for first, last in _docstrings(source):
-        indent = lines[first - 1][: -len(lines[first - 1].lstrip())]
-        lines[first - 1 : last] = [indent + b'""\n', *[b"\n"] * (last - first)]
-    text = b"".join(lines).decode()
-    kept = text.splitlines(keepends=True)
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            line, column = token.start
-            kept[line - 1] = kept[line - 1][:column].rstrip() + "\n"
-    return "".join(kept)
-
-
-def _docstrings(source: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last line of each docstring of a function or class."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
-            text = node.body[0]
-            yield text.lineno, text.end_lineno or text.lineno
+            yield path, entry.read_text(encoding="utf-8")
