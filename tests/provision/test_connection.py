@@ -103,6 +103,12 @@ def test_a_sender_is_held_back_not_lost(connection: Connection) -> None:
         channel.send(bytes(20 * MEGABYTE), 0.05)
 
 
+def test_who_reads_a_little_now_and_then_does_not_hold_a_sender(connection: Connection) -> None:
+    slowly = 'while [ "$(head -c 65536 | wc -c)" -gt 0 ]; do sleep 0.02; done'
+    with connection.open(slowly) as channel, pytest.raises(TimeoutError):
+        channel.send(bytes(200 * MEGABYTE), 0.5)
+
+
 def test_who_reads_no_more_is_lost_for_a_sender(connection: Connection) -> None:
     with connection.open("exit 0") as channel:
         assert channel.wait(PATIENCE) == 0

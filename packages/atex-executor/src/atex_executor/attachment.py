@@ -91,7 +91,7 @@ class Attachment:
             self._queue += frame
 
     def flush(self, limit: float) -> None:
-        """Send what is queued. Where that fails, or nothing of it moves for `limit` seconds, the channel is closed, and
+        """Send what is queued. Where that fails, or takes longer than `limit` seconds, the channel is closed, and
         `receive()` says so.
         """
         while True:
@@ -177,7 +177,7 @@ class _Handshake:
         if boot.error is not None:
             raise AgentUnavailable(f"{self._name}: {boot.error}")
         if boot.need:
-            self._channel.send(archive.data, self._limit)
+            self._channel.send(archive.data, max(0.0, self._deadline - time.monotonic()))
 
     def greet(self, session: str) -> None:
         """The agent says hello."""

@@ -145,9 +145,7 @@ class Link:
             return True
 
     def flush(self, limit: float | None = None) -> None:
-        """Send what is queued, for `limit` seconds at most if it does not move at all. A failure is the reader's to
-        deal with.
-        """
+        """Send what is queued, for `limit` seconds at most. A failure is the reader's to deal with."""
         with self._lock:
             attachment = self._attachment
         if attachment is not None:

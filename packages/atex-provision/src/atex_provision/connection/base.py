@@ -16,7 +16,7 @@ from atex_provision.errors import ConnectionLost, ProvisionError
 
 RUN_OUTPUT = 16 << 20  # bytes that run() takes from a command at most: the machine is not trusted
 STDERR_TAIL = 64 << 10  # bytes of stderr that a channel keeps
-TRANSFER_STALL = 60.0  # seconds without progress after which upload() and download() give up
+TRANSFER_STALL = 60.0  # seconds for a CHUNK up, or for a byte down, after which we give up
 CHUNK = 256 << 10  # bytes
 
 
@@ -50,8 +50,8 @@ class Channel(ABC):
     def send(self, data: bytes, timeout: float | None = None) -> None:
         """Writes all of `data` to stdin; returns when it is on its way, not when it was read.
 
-        Raises TimeoutError when nothing could be written for `timeout` seconds (a part may have
-        been), and ConnectionLost, also if the command reads no more.
+        Raises TimeoutError when that takes longer than `timeout` seconds (a part may have been
+        written), and ConnectionLost, also if the command reads no more.
         """
 
     @abstractmethod
@@ -153,7 +153,7 @@ class Connection(ABC):
         """Copies a file, with its permissions, to the machine; never leaves half a `target`.
 
         Raises OSError for `source`, ProvisionError for `target` (with the machine's words),
-        TimeoutError when nothing moves for a minute, ConnectionLost.
+        TimeoutError when less than a chunk moves in a minute, ConnectionLost.
         """
         with source.open("rb") as file:
             status = os.fstat(file.fileno())

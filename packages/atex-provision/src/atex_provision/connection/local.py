@@ -108,13 +108,14 @@ class LocalChannel(Channel):
                 return data
 
     def send(self, data: bytes, timeout: float | None = None) -> None:
+        deadline = _deadline(timeout)
         with self._in_use():
             rest = memoryview(data)
             while rest:
                 try:
                     rest = rest[os.write(self._stdin.fileno(), rest) :]
                 except BlockingIOError:
-                    self._await(_deadline(timeout), self._stdin, select.POLLOUT)
+                    self._await(deadline, self._stdin, select.POLLOUT)
                 except (BrokenPipeError, ValueError):  # it closed its end, or we have closed ours
                     raise ConnectionLost("local: the command reads no more input") from None
 

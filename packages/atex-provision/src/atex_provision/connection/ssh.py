@@ -8,6 +8,7 @@ takes its connection with it: paramiko may stall after an error, with `is_active
 
 import logging
 import threading
+import time
 
 import paramiko
 from paramiko.buffered_pipe import PipeTimeout
@@ -116,9 +117,11 @@ class SshChannel(Channel):
 
     def send(self, data: bytes, timeout: float | None = None) -> None:
         self._check_open()
-        self._channel.settimeout(timeout)  # for send() alone: receive() does not use it
+        deadline = None if timeout is None else time.monotonic() + timeout
         rest = memoryview(data)
         while rest:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            self._channel.settimeout(left)  # for send() alone: receive() does not use it
             try:
                 sent = self._channel.send(bytes(rest[:PACKET]))
             except TimeoutError:
