@@ -13,6 +13,7 @@ from atex_orchestrator.events import (
     MachineFailed,
     MachineReady,
     MachineReleased,
+    MachineReserved,
     TestFinished,
     TestStarted,
 )
@@ -22,6 +23,7 @@ from atex_provision import Host, HostPool, LocalProvisioner, Machine
 from tests.machines import Sshd
 from tests.machines.login import host_of
 from tests.orchestrator.provisioners import Refusing, Watched
+from tests.waits import Background, eventually
 
 NO_PLAN = Plan()
 
@@ -182,6 +184,35 @@ def test_when_the_only_machine_is_lost_the_rest_has_the_reason(tmp_path: Path, s
     assert notes["/t2"] == notes["/t3"]
     assert "no machine of platform p is left" in notes["/t2"]
     assert notes["/t1"] in notes["/t2"]
+
+
+@pytest.mark.usefixtures("own_home")
+def test_a_machine_that_is_lost_while_it_is_prepared(tmp_path: Path, sshd: Sshd) -> None:
+    """Another one of its pool is asked for: there is none, and the tests say both."""
+    losing: list[Background[None]] = []
+    begun = tmp_path / "begun"
+    prepare = Phase(name="setup", how="shell", script=(f"touch {begun}; sleep 60",))
+
+    def listen(event: Event) -> None:
+        if isinstance(event, MachineReserved):
+            losing.append(Background(lose_when_begun))
+
+    def lose_when_begun() -> None:
+        eventually(begun.exists)
+        lose(sshd)
+
+    orchestrator = Orchestrator(tmp_path / "run", times=Times(patience=1.0), on_event=listen)
+    orchestrator.add_platform("p", suite_of(tmp_path, "true", plan=Plan(prepare=(prepare,))))
+    orchestrator.add_provisioner(HostPool([host_of(sshd)]).provisioner, platform="p")
+    summary = orchestrator.run()
+    for loss in losing:
+        loss.result()
+    assert summary.counts == {"infra": 1}
+    assert [trouble.during for trouble in summary.troubles] == ["prepare", "reserve"]
+    note = summary.infra[0].note or ""
+    assert "lost in prepare phase 'setup'" in note
+    assert "no host of the pool can be used" in note
+    assert list(summary.left) == [host_of(sshd).name]
 
 
 def test_a_machine_that_a_test_takes_out_of_use(tmp_path: Path) -> None:
