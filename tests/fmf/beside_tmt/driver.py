@@ -7,7 +7,7 @@
 It imports tmt once, which takes seconds, and answers each request in a fork: so every run finds tmt's global state as
 it is after importing. What runs in there is tmt's own command line, `tmt run discover plan --name`, up to the end of
 the step. Left out is only what costs time and decides nothing: the state files, the facts about this machine, and the
-scripts and the copy of the tree that later steps would use.
+scripts for later steps; and the plan's copy of the tree is a symlink.
 """
 
 import json
@@ -52,15 +52,24 @@ def _import() -> None:
     tmt.__main__.import_cli_commands()
     for schema in SCHEMAS:
         tmt.utils.load_schema(Path(schema))  # which remembers it
-    for owner, method in (
-        (tmt.log.Logger, "debug"),
-        (tmt.base.run.Run, "show_runner"),
-        (tmt.base.run.Run, "copy_scripts"),
-        (tmt.base.run.Run, "write_state"),
-        (tmt.base.plan.Plan, "_initialize_worktree"),
+    for owner, method, instead in (
+        (tmt.log.Logger, "debug", _nothing),
+        (tmt.base.run.Run, "show_runner", _nothing),
+        (tmt.base.run.Run, "copy_scripts", _nothing),
+        (tmt.base.run.Run, "write_state", _nothing),
+        (tmt.base.plan.Plan, "_initialize_worktree", _link_worktree),
     ):
         getattr(owner, method)  # it is still there
-        setattr(owner, method, lambda *arguments, **options: None)
+        setattr(owner, method, instead)
+
+
+def _nothing(*arguments: Any, **options: Any) -> None:
+    pass
+
+
+def _link_worktree(plan: Any) -> None:
+    plan.worktree = plan.plan_workdir / "tree"
+    plan.worktree.symlink_to(plan.node.root)
 
 
 def _answer(request: Mapping[str, Any], answers: IO[str]) -> NoReturn:
@@ -110,7 +119,7 @@ def _describe(test: Any) -> dict[str, Any]:
         "serial": data["serial-number"],
         "test": data["test"],
         "path": _within_tree(data["path"]),
-        "duration": data["duration"],
+        "duration": str(data["duration"]),
         "seconds": tmt.utils.duration_to_seconds(
             data["duration"], tmt.base.core.DEFAULT_TEST_DURATION_L1
         ),

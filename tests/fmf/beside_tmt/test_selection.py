@@ -86,3 +86,10 @@ TREES = {
 @pytest.mark.parametrize("tests", TREES.values(), ids=TREES)
 def test_what_is_a_test(agree: Agree, tests: str) -> None:
     assert agree({"tests.fmf": tests})["tests"]
+
+
+def test_a_plan_that_inherits_a_test_is_one(agree: Agree) -> None:
+    files = {"main.fmf": "test: run\n", "a.fmf": "tag: x\n", "plan.fmf": "execute: {how: tmt}\n"}
+    agree(files)
+    selected = agree({**files, "plan.fmf": "discover: {how: fmf}\nexecute: {how: tmt}\n"})
+    assert [test["name"] for test in selected["tests"]] == ["/a", "/plan"]
