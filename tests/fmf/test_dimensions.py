@@ -51,8 +51,8 @@ def test_what_could_be_decided_with_a_dimension_more(
 def test_it_is_said_once_for_plan_and_tests(grow: Grow) -> None:
     assert discover(grow(TREE)).notices == (
         (
-            "the context has no arch, distro, trigger: adjust rules that ask for them are skipped, "
-            "and other tests may be selected than were meant"
+            "the context has no arch, distro, trigger: rules that ask for them are skipped, and "
+            "other tests may be selected than were meant"
         ),
     )
 
@@ -70,3 +70,19 @@ def test_what_nobody_asked_for_is_not_missed(grow: Grow) -> None:
     }
     (said,) = discover(grow(files), tests=["/b"]).notices
     assert said.startswith("the context has no arch, trigger: ")
+
+
+@pytest.mark.parametrize("names", ["test: /b", "include: /b", "exclude: /a"])
+def test_what_the_plan_does_not_ask_for_is_not_missed(grow: Grow, names: str) -> None:
+    plan = f"execute: {{how: tmt}}\ndiscover: {{how: fmf, {names}}}\n"
+    (said,) = discover(grow({**TREE, "plan.fmf": plan})).notices
+    assert said.startswith("the context has no arch, trigger: ")
+
+
+@pytest.mark.parametrize("step", ["discover", "prepare", "finish"])
+def test_phases_ask_too(grow: Grow, step: str) -> None:
+    phases = "[{how: shell, when: distro == fedora}, {how: shell, when: arch == a and distro == b}]"
+    plan = f"execute: {{how: tmt}}\ncontext: {{arch: s390x}}\n{step}: {phases}\n"
+    (said,) = discover(grow({"plan.fmf": plan}), context={}).notices
+    assert said.startswith("the context has no distro: ")
+    assert discover(grow({"plan.fmf": plan}), context={"distro": "fedora"}).notices == ()

@@ -13,7 +13,7 @@ from .node import Node
 from .notices import missing_dimensions, plan_notices, test_notices
 from .plan import find_plan, read_plan
 from .read_test import read_test
-from .select import is_test, narrow
+from .select import narrow
 from .selection import all_tests, selected
 from .source import Trees
 from .tree import Tree, read_tree
@@ -61,14 +61,15 @@ def suite_of(
     """What `discover()` returns, for one plan of a tree that is read, or for all tests without a plan."""
     read, found, trees = read_plan_and_tests(tree, plan, environment)
     found = narrow(found, tests)
-    asked = [(used, narrow(filter(is_test, used.nodes), tests)) for used in trees.used]
+    asked = [(used, narrow(nodes, tests)) for used, nodes in trees.asked]
+    asked += [] if plan is None else [(tree, [plan])]
     return Suite(
         root=tree.root,
         trees={test.source.name: test.source.folder for test in found if test.source.name},
         tests=tuple(read_test(test) for test in found),
         plan=read,
         notices=(
-            *missing_dimensions([*asked, *([] if plan is None else [(tree, [plan])])]),
+            *missing_dimensions(plan, trees.context, asked),
             *([] if plan is None else plan_notices(plan)),
             *test_notices(found),
         ),

@@ -11,7 +11,7 @@ from .filters import Condition, Filter
 from .found import Found
 from .link import read_links
 from .node import Keys, Node
-from .select import Patterns, Selection, select
+from .select import Patterns, Selection, named, select
 from .source import SOURCE_KEYS, Source, Trees, source_of
 from .step import StepPhase, refuse_other_keys
 from .tree import Rules, Tree
@@ -50,7 +50,10 @@ def fmf_tests(step_phase: StepPhase, trees: Trees) -> list[Found]:
     nodes: list[Node] = []
     for patterns, more in _batches(_names(phase)):
         tree = _adjusted(phase, source, trees, [*rules, *more])
-        nodes += select(tree.nodes, replace(selection, names=patterns))
+        wanted = replace(selection, names=patterns)
+        tests = named(tree.nodes, wanted)
+        trees.asked.append((tree, tests))
+        nodes += select(tests, wanted)
     return [Found(node.name, node, source, node.folder) for node in nodes]
 
 

@@ -3,26 +3,26 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from .context import Context
+from .dimensions import missing_in_phases
 from .found import Found
 from .known_keys import IGNORED_IN_PLANS, IGNORED_IN_TESTS, IN_EXECUTE
 from .node import Keys, Node
 from .tree import Tree
 
 
-def missing_dimensions(asked: Iterable[tuple[Tree, Iterable[Node]]]) -> list[str]:
-    """A sentence for all dimensions that rules of these nodes of these trees ask for and that nobody
-    gave."""
-    missing = sorted(
-        {
-            name
-            for tree, nodes in asked
-            for name in tree.undecided.missing(node.name for node in nodes)
-        }
-    )
+def missing_dimensions(
+    plan: Node | None, context: Context, asked: Iterable[tuple[Tree, Iterable[Node]]]
+) -> list[str]:
+    """A sentence for all dimensions that nobody gave and that rules ask for: those of the plan, and of
+    these nodes of these trees. `context` is that of the plan's tests."""
+    missing = set() if plan is None else missing_in_phases(plan, context)
+    for tree, nodes in asked:
+        missing |= tree.undecided.missing(node.name for node in nodes)
     if not missing:
         return []
     them = "them" if len(missing) > 1 else "it"
-    said = f"the context has no {', '.join(missing)}: adjust rules that ask for {them} are skipped"
+    said = f"the context has no {', '.join(sorted(missing))}: rules that ask for {them} are skipped"
     return [f"{said}, and other tests may be selected than were meant"]
 
 

@@ -36,13 +36,18 @@ class Selection:
     excluded: Patterns = ()
 
 
-def select(nodes: Iterable[Node], selection: Selection) -> list[Node]:
-    """The tests selected, in the order to run them.
+def named(nodes: Iterable[Node], selection: Selection) -> list[Node]:
+    """The tests that may be selected by their names, whatever else they say."""
+    return [node for node in nodes if is_test(node) and _is_named(node.name, selection)]
+
+
+def select(tests: Iterable[Node], selection: Selection) -> list[Node]:
+    """Those of the tests `named` that are selected, in the order to run them.
 
     Those that one regular expression selects, or all where there is none, are sorted by `order`
     and keep the order of the tree where it is equal. Raises MetadataError.
     """
-    wanted = [node for node in nodes if is_test(node) and _is_wanted(node, selection)]
+    wanted = [node for node in tests if _is_wanted(node, selection)]
     enabled = [node for node in wanted if _is_automatic(node)]
     ordered = sorted(enabled, key=lambda node: node.integer("order", DEFAULT_ORDER))
     if not selection.names:
@@ -70,12 +75,17 @@ def _is_automatic(node: Node) -> bool:
     return node.boolean("enabled", True) and not node.boolean("manual", False)
 
 
+def _is_named(name: str, selection: Selection) -> bool:
+    return (
+        (not selection.names or _is_found(selection.names, name))
+        and (not selection.included or _is_found(selection.included, name))
+        and not _is_found(selection.excluded, name)
+    )
+
+
 def _is_wanted(node: Node, selection: Selection) -> bool:
     return (
-        (not selection.names or _is_found(selection.names, node.name))
-        and (not selection.included or _is_found(selection.included, node.name))
-        and not _is_found(selection.excluded, node.name)
-        and all(filter_.matches(node) for filter_ in selection.filters)
+        all(filter_.matches(node) for filter_ in selection.filters)
         and all(condition.matches(node) for condition in selection.conditions)
         and (not selection.links or any(link.matches(node) for link in selection.links))
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from .fmf_phase import fmf_tests
 from .found import Found
 from .node import Keys
-from .select import Selection, select
+from .select import Selection, named, select
 from .shell_phase import script_tests, shell_tests
 from .source import Source, Trees
 from .step import StepPhase, step_phases
@@ -15,10 +15,10 @@ from .tree import Tree
 def all_tests(trees: Trees) -> list[Found]:
     """What runs without a plan. Raises MetadataError."""
     own = Source("", trees.own.root)
-    return [
-        Found(node.name, node, own, node.folder)
-        for node in select(trees.at(own).nodes, Selection())
-    ]
+    tree = trees.at(own)
+    tests = named(tree.nodes, Selection())
+    trees.asked.append((tree, tests))
+    return [Found(node.name, node, own, node.folder) for node in select(tests, Selection())]
 
 
 def selected(plan: Keys, trees: Trees) -> list[Found]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from .context import Context
+from .node import Node
 from .remote import fetch, repository
 from .step import StepPhase
 from .tree import Rules, Tree, read_tree
@@ -36,12 +37,9 @@ class Trees:
         """That of the plan."""
         self.context = context
         """Of the plan: what its tests are adjusted to."""
+        self.asked: list[tuple[Tree, list[Node]]] = []
+        """Which tests of which of them may be selected by their names."""
         self._read: dict[str, Tree] = {}
-
-    @property
-    def used(self) -> list[Tree]:
-        """Those that tests were looked for in."""
-        return list(self._read.values())
 
     def at(self, source: Source, rules: Rules = ()) -> Tree:
         """The tree of a source, adjusted to the plan's context and by further rules."""
