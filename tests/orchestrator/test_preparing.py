@@ -64,7 +64,7 @@ def test_when_no_machine_can_be_prepared_every_test_says_why(
     lines = note.splitlines()
     assert lines[0] == "no machine of platform p is left:"
     assert sum("prepare phase 'setup' failed: exit code 3" in line for line in lines) == 3
-    assert lines[-1] == "    100"
+    assert lines.count("    100") == 1
     assert len(summary.troubles) == 3
 
 

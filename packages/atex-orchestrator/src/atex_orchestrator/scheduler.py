@@ -90,9 +90,7 @@ class _Platform:
     def __init__(self, name: str, tests: Iterable[Test]) -> None:
         self.name = name
         self.waiting = deque(tests)
-        self.unused: deque[int] = (
-            deque()
-        )  # a pool's index for each of its machines that nobody asked for yet
+        self.unused: deque[int] = deque()  # the pool of each machine that can be asked for
         self.coming: set[int] = set()
         self.usable = 0  # workers that are not leaving
         self.replaced = 0  # machines so far
@@ -228,13 +226,18 @@ class Scheduler:
 
 
 def _no_machine_left(platform: _Platform) -> str:
-    """Return why nothing can be run: a line for each machine, and below it the last ones that its phase printed."""
+    """Return why nothing can be run: a line for each machine, and below it what its phase printed last, each once."""
     if not platform.failures:
         return f"platform {platform.name} has no machine"
     lines = [f"no machine of platform {platform.name} is left:"]
+    told: set[tuple[str, ...]] = set()  # machines of a kind fail in the same way
     for failure in platform.failures[:REASONS]:
-        where = f"; its output is in files/{failure.output}" if failure.output else ""
-        lines += [failure.reason + where, *(f"    {line}" for line in failure.tail)]
+        lines.append(failure.reason)
+        if failure.output:
+            lines[-1] += f"; its output is in files/{failure.output}"
+        if failure.tail not in told:
+            told.add(failure.tail)
+            lines += [f"    {line}" for line in failure.tail]
     if len(platform.failures) > REASONS:
         lines.append(f"and {len(platform.failures) - REASONS} more")
     return "\n".join(lines)[:LONGEST_NOTE]
