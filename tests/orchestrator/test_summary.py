@@ -85,13 +85,17 @@ def test_machines_that_failed_and_what_that_cost(tmp_path: Path) -> None:
                 MachineRequested(worker=2, platform="p", pool="ssh:b"),
                 MachineFailed(worker=2, platform="p", machine="b", during="test", reason="b: gone"),
                 lost,
+                MachineFailed(
+                    worker=2, platform="p", machine="b", during="finish", reason="b: no time"
+                ),
                 MachineReleased(worker=2, platform="p", machine="b", left="unreachable"),
             ],
         )
     )
-    [refused, gone] = summary.troubles
+    [refused, gone, late] = summary.troubles
     assert (refused.machine, refused.during, refused.tests) == ("ssh:a", "reserve", ())
     assert (gone.machine, gone.during, gone.tests) == ("b", "test", ("/t1",))
+    assert (late.machine, late.during, late.tests) == ("b", "finish", ())
     assert summary.left == {"b": "unreachable"}
 
 

@@ -114,7 +114,7 @@ def last_lines(path: Path, count: int) -> list[str]:
 def _machines(folder: Path) -> tuple[tuple[MachineTrouble, ...], dict[str, str]]:
     """What the events say of machines: those that failed, and those where processes may be left."""
     pools: dict[int, str] = {}
-    troubles: dict[int, MachineTrouble] = {}
+    troubles: dict[tuple[int, str], MachineTrouble] = {}
     left: dict[str, str] = {}
     for event in read_events(folder):
         match event:
@@ -122,12 +122,12 @@ def _machines(folder: Path) -> tuple[tuple[MachineTrouble, ...], dict[str, str]]
                 pools[worker] = pool
             case MachineFailed(worker=worker, machine=machine):
                 name = machine or pools.get(worker) or event.platform
-                troubles[worker] = MachineTrouble(
+                troubles[worker, event.during] = MachineTrouble(
                     name, event.platform, event.during, event.reason, event.output, event.tail
                 )
-            case TestFinished(worker=worker, status="infra") if worker in troubles:
-                trouble = troubles[worker]
-                troubles[worker] = msgspec.structs.replace(
+            case TestFinished(worker=worker, status="infra") if (worker, "test") in troubles:
+                trouble = troubles[worker, "test"]
+                troubles[worker, "test"] = msgspec.structs.replace(
                     trouble, tests=(*trouble.tests, event.test)
                 )
             case MachineReleased(machine=str(machine), left=str(reason)):
