@@ -131,6 +131,8 @@ def test_a_folder(grow: Grow, remote: Path, absolute: bool) -> None:
         ("how: fmf, ref: main", "ref: .*/tree is in no git repository"),
         ("how: fmf, ref: '@refs.fmf', url: 'REMOTE'", "ref: @refs.fmf: a ref from a file"),
         ("how: fmf, url: 'REMOTE', ref: nope", "url: .* at nope cannot be fetched: .*pathspec"),
+        ("how: fmf, url: '--upload-pack=touch x'", "url: --upload-pack=touch x is neither"),
+        ("how: fmf, url: 'REMOTE', ref: --orphan", "url: --orphan is neither"),
         ("how: fmf, url: 'REMOTE/none'", "url: .*/none cannot be fetched: .*not exist"),
         ("how: fmf, url: 'REMOTE', url-content-type: archive", "url-content-type: only git"),
         ("how: fmf, url: [a]", "url must be a string"),
