@@ -66,6 +66,26 @@ def test_all_findings_of_a_test_and_of_a_plan(grow: Grow) -> None:
     ]
 
 
+def test_tests_that_stand_in_a_plan(grow: Grow) -> None:
+    plan = """
+discover:
+  how: shell
+  tests:
+    - name: /a
+      test: 'true'
+      durration: 5m
+      tier: 1
+    - name: /b
+      test: 'true'
+      duration: x
+      path: y
+execute: {how: tmt}
+"""
+    root = grow({"p.fmf": plan})
+    assert [line.split(": ")[0] for line in found(root)] == ["p.fmf:7", "p.fmf:11", "p.fmf:12"]
+    assert found(root, remark=True) == ["p.fmf:8: discover: tests: tier is ignored"]
+
+
 def test_what_many_inherit_is_one_finding(grow: Grow) -> None:
     root = grow({"main.fmf": f"{TEST}duration: x\n/a:\n/b:\n/c:\n  duration: 5m\n/d:\n"})
     (finding,) = lint(root)

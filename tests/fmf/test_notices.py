@@ -42,3 +42,12 @@ def test_nothing_ignored_nothing_said(grow: Grow) -> None:
     plan = "discover: {how: fmf}\nexecute: {how: tmt}\n"
     root = grow({"plan.fmf": plan, "smoke.fmf": "test: 'true'\nextra-id: 7\n"})
     assert discover(root).notices == ()
+
+
+def test_what_nobody_knows(grow: Grow) -> None:
+    plan = "discover: {how: fmf}\nexecute: {how: tmt}\nenviroment: {A: 1}\n"
+    tests = "test: 'true'\nrelevancy: x\n/a:\n/b: {durration: 1h}\n"
+    assert discover(grow({"plan.fmf": plan, "tests.fmf": tests})).notices == (
+        "/plan: unknown keys: enviroment",
+        "unknown keys of tests, and how many tests have them: durration (1), relevancy (2)",
+    )

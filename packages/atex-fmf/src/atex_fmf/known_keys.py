@@ -5,16 +5,9 @@ who reads it.
 """
 
 import difflib
-from collections.abc import Iterator, Set
 from functools import cache
 
 from .node import Keys
-
-_DESCRIPTION = frozenset(
-    {"author", "contact", "description", "id", "link", "summary", "tag"}
-    | {"adjust", "enabled", "environment", "order"}
-    | {"story", "example", "priority", "title"}  # which a test may be at the same time
-)
 
 IGNORED_IN_TESTS = (
     "check",
@@ -24,28 +17,44 @@ IGNORED_IN_TESTS = (
     "restart-with-reboot",
     "tier",
 )
-IN_TESTS = (
-    _DESCRIPTION
-    | {"test", "path", "duration", "require", "recommend", "framework", "manual", "result", "tty"}
-    | set(IGNORED_IN_TESTS)
-)
-
-IGNORED_IN_PLANS = ("provision", "report", "login", "reboot", "cleanup")
-IN_PLANS = (
-    _DESCRIPTION
-    | {"discover", "prepare", "execute", "finish", "context", "environment-file", "plan", "tier"}
-    | {"ansible"}
-    | set(IGNORED_IN_PLANS)
-)
+IGNORED_IN_PLANS = ("provision", "report", "login", "reboot", "cleanup", "ansible")
 IN_EXECUTE = frozenset({"how", "name", "summary", "order", "script", "duration"})
 """Of the step `execute` of a plan; all others are ignored."""
 
+_DESCRIPTION = frozenset(
+    {"author", "contact", "description", "id", "link", "summary", "tag"}
+    | {"adjust", "enabled", "environment", "order"}
+    | {"story", "example", "priority", "title"}  # which a test may be at the same time
+)
+_IN_TESTS = (
+    _DESCRIPTION
+    | {"test", "path", "duration", "require", "recommend", "framework", "manual", "result", "tty"}
+    | {"name"}  # of those in a plan
+    | set(IGNORED_IN_TESTS)
+)
+_IN_PLANS = (
+    _DESCRIPTION
+    | {"discover", "prepare", "execute", "finish", "context", "environment-file", "plan", "tier"}
+    | set(IGNORED_IN_PLANS)
+)
+_PLAN = ("execute", "plan")  # a test that has one of these is a plan as well
 
-def unknown_keys(keys: Keys, known: Set[str]) -> Iterator[tuple[str, str]]:
-    """Each key that is not known, and the one that may have been meant, else ""."""
-    for key in keys.data:
-        if key not in known and not key.startswith("extra-"):
-            yield key, _alike(key, frozenset(known))
+
+def unknown_keys(keys: Keys) -> list[str]:
+    """The keys of a test or a plan that mean nothing."""
+    known = _known(keys)
+    return [key for key in keys.data if key not in known and not key.startswith("extra-")]
+
+
+def alike(key: str, keys: Keys) -> str:
+    """The known key of a test or plan that may have been meant by an unknown one, else ""."""
+    return _alike(key, _known(keys))
+
+
+def _known(keys: Keys) -> frozenset[str]:
+    if "test" not in keys.data:
+        return _IN_PLANS
+    return _IN_TESTS if keys.data.keys().isdisjoint(_PLAN) else _IN_TESTS | _IN_PLANS
 
 
 @cache

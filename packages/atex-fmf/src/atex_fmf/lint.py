@@ -6,7 +6,8 @@ taken away, and the rest is read again, until there is no further error.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -16,9 +17,9 @@ from .errors import MetadataError, TreeError
 from .files import broken_files
 from .finding import Finding, Findings
 from .found import Found
-from .known_keys import IN_PLANS, IN_TESTS, unknown_keys
+from .known_keys import alike, unknown_keys
 from .model import DEFAULT_ORDER
-from .node import Node
+from .node import Keys, Node
 from .notices import ignored_by_plan, ignored_by_test, other_verdicts
 from .places import Path
 from .plan import is_plan
@@ -46,15 +47,7 @@ def lint(
     findings = Findings()
     tree = _read(root, context, findings)
     if tree is not None:
-        tests = [node for node in tree.nodes if is_test(node) and node.get("manual") is not True]
-        for test in tests:
-            _look_at_test(test, tree.root, findings)
-            if remark := odd_name(test.name):
-                findings.add(test.error(remark), remark=True)
-        selected = _look_at_plans(tree, findings)
-        for test in tests:
-            if selected is not None and test.name not in selected and _is_enabled(test):
-                findings.add(test.error("no plan selects this test"))
+        _Look(tree, odd_name, findings).at_everything()
     return findings.all()
 
 
@@ -76,80 +69,103 @@ def _read(
     return None
 
 
-def _is_enabled(node: Node) -> bool:
-    return node.get("enabled", True) is not False
+class _Look:
+    """At the tests and plans of a tree."""
 
+    def __init__(self, tree: Tree, odd_name: Callable[[str], str], findings: Findings) -> None:
+        self._tree = tree
+        self._nodes = {node.name: node for node in tree.nodes}
+        self._odd_name = odd_name
+        self._findings = findings
 
-def _look_at_test(test: Node, root: str, findings: Findings) -> None:
-    def read() -> None:
-        test.boolean("enabled", True)
-        test.boolean("manual", False)
-        test.integer("order", DEFAULT_ORDER)
-        read_test(Found(test.name, test, Source("", root), test.folder))
+    def at_everything(self) -> None:
+        own = Source("", self._tree.root)
+        tests = [node for node in self._tree.nodes if is_test(node) and not _is(node, "manual")]
+        for node in tests:
+            test = Found(node.name, node, own, node.folder)
+            self._read_all(node, partial(_read_test, test))
+            self._at_test(test)
+        plans = [node for node in self._tree.nodes if is_plan(node)]
+        selections = [(plan, self._at_plan(plan)) for plan in plans]
+        selected = [names for plan, names in selections if _is(plan, "enabled", default=True)]
+        if selected and None not in selected:
+            self._at_selection(tests, set().union(*filter(None, selected)))
 
-    _look_at_keys(test, IN_TESTS | IN_PLANS if is_plan(test) else IN_TESTS, findings)
-    for error in _errors(read, {test.name: test}):
-        findings.add(error)
-    for key in ignored_by_test(test):
-        findings.add(test.error(f"{key} is ignored", key=key), remark=True)
-    for key, sentence in other_verdicts(test).items():
-        findings.add(test.error(sentence, key=key), remark=True)
+    def _at_selection(self, tests: Iterable[Node], selected: Set[str]) -> None:
+        for test in tests:
+            if test.name not in selected and _is(test, "enabled", default=True):
+                self._findings.add(test.error("no plan selects this test"))
 
+    def _at_plan(self, plan: Node) -> set[str] | None:
+        """The names of the tests of this tree that a plan selects; None if it is refused."""
+        found: list[Found] = []
 
-def _look_at_plans(tree: Tree, findings: Findings) -> set[str] | None:
-    """The names of the tests that plans select; None where there is no plan, or one is refused."""
-    nodes = {node.name: node for node in tree.nodes}
-    plans = [node for node in tree.nodes if is_plan(node)]
-    selections = [_look_at_plan(plan, tree, nodes, findings) for plan in plans]
-    enabled = [names for plan, names in zip(plans, selections, strict=True) if _is_enabled(plan)]
-    known = [names for names in enabled if names is not None]
-    return set().union(*known) if enabled and known == enabled else None
+        def read() -> None:
+            plan.boolean("enabled", True)
+            found[:] = read_plan_and_tests(self._tree, plan)[1]
+            for test in found:
+                if not isinstance(test.keys, Node):  # it stands in the plan
+                    _read_test(test)
 
-
-def _look_at_plan(
-    plan: Node, tree: Tree, nodes: Mapping[str, Node], findings: Findings
-) -> set[str] | None:
-    """The names of the tests of this tree that a plan selects; None if it is refused."""
-    found: list[Found] = []
-
-    def read() -> None:
-        plan.boolean("enabled", True)
-        found[:] = read_plan_and_tests(tree, plan)[1]
+        good = self._read_all(plan, read)
         for test in found:
-            if test.keys is not nodes.get(test.keys.name):  # in the plan, or of another tree
-                read_test(test)
+            if not isinstance(test.keys, Node):
+                self._at_test(test)
+        self._at_keys(plan)
+        for keys, key in ignored_by_plan(plan):
+            self._remark(keys, f"{key} is ignored", key)
+        return {test.keys.name for test in found if not test.source.name} if good else None
 
-    _look_at_keys(plan, IN_PLANS | IN_TESTS if is_test(plan) else IN_PLANS, findings)
-    errors = list(_errors(read, nodes))
-    for error in errors:
-        findings.add(error if error.file else plan.error(error.problem, key="discover"))
-    for keys, key in ignored_by_plan(plan):
-        findings.add(keys.error(f"{key} is ignored", key=key), remark=True)
-    return None if errors else {test.keys.name for test in found if not test.source.name}
+    def _at_test(self, test: Found) -> None:
+        """At what is wrong with a test though discovery takes it."""
+        self._at_keys(test.keys)
+        for key in ignored_by_test(test.keys):
+            self._remark(test.keys, f"{key} is ignored", key)
+        for key, sentence in other_verdicts(test.keys).items():
+            self._remark(test.keys, sentence, key)
+        if odd := self._odd_name(test.name):
+            self._remark(test.keys, odd)
+
+    def _at_keys(self, keys: Keys) -> None:
+        for key in unknown_keys(keys):
+            meant = alike(key, keys)
+            hint = f"; is it {meant}?" if meant else ""
+            self._findings.add(keys.error(f"{key} is no key that tmt or ATEX knows{hint}", key=key))
+
+    def _remark(self, keys: Keys, problem: str, key: str | Path = ()) -> None:
+        self._findings.add(keys.error(problem, key=key), remark=True)
+
+    def _read_all(self, node: Node, read: Callable[[], object]) -> bool:
+        """Finds all that reading a test or plan raises, and says whether that is nothing: the key that
+        an error is about is taken from its node, and the rest read again."""
+        good = True
+        while True:
+            try:
+                read()
+                return good
+            except MetadataError as error:
+                good = False
+                self._findings.add(error)
+                wrong = self._nodes.get(error.name)
+                if wrong is None or not _take(error.path, wrong.data):
+                    return False
+            except TreeError as error:  # another tree, of a phase of discover
+                placed = error if error.file else node.error(error.problem, key="discover")
+                self._findings.add(placed)
+                return False
 
 
-def _look_at_keys(node: Node, known: Set[str], findings: Findings) -> None:
-    for key, meant in unknown_keys(node, known):
-        hint = f"; is it {meant}?" if meant else ""
-        findings.add(node.error(f"{key} is no key that tmt or ATEX knows{hint}", key=key))
+def _read_test(test: Found) -> None:
+    """What discovery reads of a test that it selects. Raises MetadataError."""
+    test.keys.boolean("enabled", True)
+    test.keys.boolean("manual", False)
+    test.keys.integer("order", DEFAULT_ORDER)
+    read_test(test)
 
 
-def _errors(
-    read: Callable[[], object], nodes: Mapping[str, Node]
-) -> Iterator[MetadataError | TreeError]:
-    """All that `read` raises, by and by: the key that an error is about is taken from its node."""
-    while True:
-        try:
-            read()
-            return
-        except MetadataError as error:
-            yield error
-            node = nodes.get(error.name)
-            if node is None or not _take(error.path, node.data):
-                return
-        except TreeError as error:
-            yield error
-            return
+def _is(node: Node, key: str, *, default: bool = False) -> bool:
+    """What a key says, whose value need not be of the right type."""
+    return node.get(key, default) is True
 
 
 def _take(path: Path, data: Any) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from .context import Context
 from .dimensions import missing_in_phases
 from .found import Found
-from .known_keys import IGNORED_IN_PLANS, IGNORED_IN_TESTS, IN_EXECUTE
+from .known_keys import IGNORED_IN_PLANS, IGNORED_IN_TESTS, IN_EXECUTE, unknown_keys
 from .node import Keys, Node
 from .tree import Tree
 
@@ -55,24 +55,27 @@ def other_verdicts(test: Keys) -> dict[str, str]:
 
 
 def plan_notices(plan: Node) -> list[str]:
-    """A sentence for all keys of the plan that are ignored."""
+    """A sentence for all keys of the plan that are ignored, and one for those that nobody knows."""
     ignored = [key if keys is plan else f"execute.{key}" for keys, key in ignored_by_plan(plan)]
-    return [f"{plan.name}: ignored keys: {', '.join(ignored)}"] if ignored else []
+    listed = {"ignored": ignored, "unknown": unknown_keys(plan)}
+    return [f"{plan.name}: {how} keys: {', '.join(keys)}" for how, keys in listed.items() if keys]
 
 
 def test_notices(tests: Iterable[Found]) -> list[str]:
-    """A sentence for all keys that are ignored, and one for each test whose verdict can differ
-    from tmt's."""
+    """A sentence for all keys that are ignored, one for those that nobody knows, and one for each
+    test whose verdict can differ from tmt's."""
     unique = {test.name: test.keys for test in tests}
+    ignored = Counter(key for test in unique.values() for key in ignored_by_test(test))
+    unknown = Counter(key for test in unique.values() for key in unknown_keys(test))
+    counts = [
+        f"{how} keys of tests, and how many tests have them: "
+        + ", ".join(f"{key} ({count})" for key, count in sorted(keys.items()))
+        for how, keys in {"ignored": ignored, "unknown": unknown}.items()
+        if keys
+    ]
     verdicts = [
         f"{name}: {sentence}"
         for name, keys in unique.items()
         for sentence in other_verdicts(keys).values()
     ]
-    return _ignored(unique.values()) + verdicts
-
-
-def _ignored(tests: Iterable[Keys]) -> list[str]:
-    found = Counter(key for test in tests for key in ignored_by_test(test))
-    counts = ", ".join(f"{key} ({found[key]})" for key in IGNORED_IN_TESTS if found[key])
-    return [f"ignored keys of tests, and how many tests have them: {counts}"] if counts else []
+    return counts + verdicts
