@@ -41,7 +41,7 @@ class Impostor(LocalConnection):
     def open(self, command: str) -> Channel:
         session = re.search(r"\b[0-9a-f]{32}\b", command)
         if session is None or "unpack" in command:
-            return super().open("cat >/dev/null; echo ok")
+            return super().open("echo packs; cat >/dev/null; echo ok")
         self.attachments += 1
         words = [sys.executable, impostor.__file__, session[0], str(self.attachments), self._script]
         return super().open(shlex.join(words))

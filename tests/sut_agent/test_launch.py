@@ -1,6 +1,5 @@
 """The first contact with a machine: any shell, any Python, any folder that somebody prepared for us."""
 
-import io
 import json
 import os
 import re
@@ -8,7 +7,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from atex_sut_agent import BOOT_MAGIC, agent_archive, attach_command, unpack_com
 from atex_sut_agent.protocol import Alive, Settings
 
 from tests.sut_agent.driver import Agent, Lost, wait_until
+from tests.sut_agent.packs import TREE
 
 SESSION = "0123456789abcdef" * 2
 PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
@@ -297,82 +296,38 @@ def test_no_room_for_the_archive(agent_python: str, root: Path) -> None:
 # The tree --------------------------------------------------------------------------------------------------
 
 
-def tree(*members: tuple[str, bytes, int]) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, contents, mode in members:
-            member = tarfile.TarInfo(name)
-            member.size, member.mode, member.uid, member.gid = len(contents), mode, 12345, 12345
-            tar.addfile(member, io.BytesIO(contents))
-        link = tarfile.TarInfo("link")
-        link.type, link.linkname = tarfile.SYMTYPE, "a/script"
-        tar.addfile(link)
-    return stream.getvalue()
-
-
-TREE = tree(
-    ("a/script", b"#!/bin/sh\n", 0o755),
-    ("plain", b"x" * 5000, 0o644),
-    ("\u00fc/\u00e9", b"", 0o600),
-    ("x" * 150, b"1", 0o644),
-)
-
-
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
-def test_a_tree_arrives_as_it_is(agent: Agent, locale: str) -> None:
-    hello = agent.attach().hello
-    done = attach(
-        unpack_command(hello), stdin=TREE, environment={"LC_ALL": locale, "PATH": "/usr/bin:/bin"}
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"ok\n", b"")
-    folder = agent.folder / "tree"
-    assert {str(path.relative_to(folder)) for path in folder.rglob("*")} == {
-        "a",
-        "a/script",
-        "plain",
-        "\u00fc",
-        "\u00fc/\u00e9",
-        "x" * 150,
-        "link",
-    }
-    assert (folder / "a" / "script").stat().st_mode & 0o777 == 0o755
-    assert (folder / "link").read_text() == "#!/bin/sh\n"
-    assert (folder / "plain").stat().st_uid == os.getuid()
-
-
-@pytest.mark.parametrize("length", [0, 100, 512, 1024, 1536, 3000, len(TREE) - 10240])
-def test_a_tree_that_breaks_off_is_none(agent: Agent, length: int) -> None:
-    """Also where that is between two members, which tar takes for an end."""
-    hello = agent.attach().hello
-    failed = attach(unpack_command(hello), stdin=TREE[:length])
-    assert failed.returncode == 1
-    assert failed.stdout == b""
-    assert failed.stderr.startswith(b"atex agent: the tree did not arrive: ")
-    assert not list(agent.folder.glob("tree*"))
-    assert attach(unpack_command(hello), stdin=TREE).stdout == b"ok\n"
+def test_the_tree_comes_beside_the_session(agent: Agent, locale: str) -> None:
+    """In whatever language; test_packs.py has the rest."""
+    command = unpack_command(agent.attach().hello)
+    environment = {"LC_ALL": locale, "PATH": "/usr/bin:/bin"}
+    done = attach(command, stdin=b"new\n" + TREE, environment=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"packs\nok\n", b"")
+    assert (agent.folder / "tree" / "a" / "script").read_text() == "#!/bin/sh\n"
+    assert (agent.folder / "tree" / "\u00fc").exists()
 
 
 def test_a_tree_that_is_still_arriving_goes_with_its_session(agent: Agent) -> None:
     host = agent.attach()
     command = unpack_command(host.hello)
-    stream = tree(("first", b"x" * 50_000, 0o644), ("folder/second", b"x" * 50_000, 0o644))
     with subprocess.Popen(["sh", "-c", command], stdin=-1, stdout=-1, stderr=-1) as unpacking:
         assert unpacking.stdin is not None
-        unpacking.stdin.write(stream[:30_000])
+        unpacking.stdin.write(b"new\n" + TREE[:4000])
         unpacking.stdin.flush()
         wait_until(lambda: list(agent.folder.glob("tree.partial/*")), "the tree arrives")
         host.end()
         assert not agent.folder.exists()
-        _, errors = unpacking.communicate(stream[30_000:])
+        _, errors = unpacking.communicate(TREE[4000:])
     assert unpacking.returncode == 1
     assert errors.startswith(b"atex agent: ")
     assert not agent.folder.exists()
+    assert list((agent.folder.parent.parent / "packs").iterdir()) == []
 
 
 def test_a_second_tree_is_refused(agent: Agent) -> None:
-    hello = agent.attach().hello
-    attach(unpack_command(hello), stdin=TREE)
-    again = attach(unpack_command(hello), stdin=tree(("other", b"", 0o644)))
+    command = unpack_command(agent.attach().hello)
+    attach(command, stdin=b"new\n" + TREE)
+    again = attach(command, stdin=b"new\n" + TREE)
     assert again.returncode == 1
+    assert again.stderr == b"atex agent: the session has its tree already\n"
     assert (agent.folder / "tree" / "plain").exists()
-    assert not (agent.folder / "tree" / "other").exists()

@@ -12,6 +12,7 @@ from atex_sut_agent import BOOT_MAGIC, agent_archive, attach_command, unpack_com
 from atex_sut_agent.protocol import Exited, Settings
 
 from tests.sut_agent.driver import Agent, Lost, is_alive, wait_until
+from tests.sut_agent.packs import TREE
 
 PYTHON = "/usr/bin/python3"  # one that any user may run
 SESSION = "0123456789abcdef" * 2
@@ -151,11 +152,11 @@ def test_become(root: Agent, tmp_path: Path) -> None:
     assert bytes(record.output) == b"0 root /root none\n"
     tree = subprocess.run(
         [*root.login, unpack_command(host.hello, become=True)],
-        input=bytes(10240),
+        input=b"new\n" + TREE,
         capture_output=True,
         check=False,
     )
-    assert (tree.stdout, tree.stderr) == (b"ok\n", b"")
+    assert (tree.stdout, tree.stderr) == (b"packs\nok\n", b"")
     assert (root.folder / "tree").stat().st_uid == 0
     host.drop()
     assert root.attach().run("exit 3").exited.exit_code == 3

@@ -20,6 +20,7 @@ from atex_executor.folder import FolderSink
 from atex_executor.journal import AddedTest
 from atex_executor.layout import folder_of_test
 from atex_executor.masking import Mask
+from atex_executor.pack import Pack
 from atex_executor.phases import check_plan
 from atex_executor.records import unstarted_record
 from atex_executor.resume import OpenAttempt, read_journal
@@ -39,6 +40,7 @@ __all__ = [
     "MachineLost",
     "Mask",
     "OpenAttempt",
+    "Pack",
     "PhaseFailed",
     "ProtocolBroken",
     "RunOutcome",

@@ -16,6 +16,7 @@ from atex_executor.environment import environment_of_test, metadata_text
 from atex_executor.errors import SinkError
 from atex_executor.journal import Attempt
 from atex_executor.phases import STRICT
+from atex_executor.places import place_of_test
 from atex_executor.recorder import Recorder
 from atex_executor.records import timestamp, unstarted_record
 from atex_executor.restart import Announced
@@ -149,7 +150,7 @@ class Attempts:
         strict = "" if test.framework == "beakerlib" else STRICT
         return Start(
             script=f"{strict}{test.test}\n",
-            folder=f"{tree}{test.path}".rstrip("/"),
+            folder=place_of_test(tree, test.tree, test.path),
             defaults=test.environment,
             environment=environment_of_test(
                 test,

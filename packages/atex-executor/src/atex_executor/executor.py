@@ -3,13 +3,12 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from pathlib import Path
+from contextlib import nullcontext, suppress
 from types import TracebackType
 from typing import Self
 
 from atex_fmf import Suite, Test
-from atex_provision import Channel, Connection, ProvisionError
+from atex_provision import Connection, ProvisionError
 from atex_sut_agent import unpack_command
 from atex_sut_agent.protocol import Hello
 
@@ -17,15 +16,16 @@ from atex_executor.attachment import Launch
 from atex_executor.attempts import Attempts, RunOutcome
 from atex_executor.errors import ExecutorError, MachineBusy, PhaseFailed, SessionGone
 from atex_executor.masking import Mask
+from atex_executor.pack import Pack
 from atex_executor.phases import PHASE_LIMIT, Phases, check_plan
+from atex_executor.places import tree_folder
 from atex_executor.preparation import Lacking, Preparation
-from atex_executor.reception import tree_folder
 from atex_executor.resume import OpenAttempt
 from atex_executor.session import Session
 from atex_executor.settings import agent_settings
 from atex_executor.sink import Sink
 from atex_executor.times import Times
-from atex_executor.upload import upload
+from atex_executor.upload import Upload
 from atex_executor.wishes import OnAddTest, OnMark, ignore_addtest, ignore_mark
 
 _CANCEL_GRACE = 5.0  # seconds between SIGINT and SIGKILL
@@ -61,6 +61,7 @@ class Executor:
         become: bool = False,
         python: str | None = None,
         work: str | None = None,
+        pack: Pack | None = None,
     ) -> None:
         """Take what it needs, and do nothing yet.
 
@@ -72,7 +73,8 @@ class Executor:
         has the machine, while `start()` waits for it. `times`: how long to wait
         for what. `slot`: of a machine that takes several tests at a time, the one to use; `take_over`: who has it is
         ended as on timeout, and not waited for. `become`: the agent and the tests run as root, by `sudo -n`. `python`,
-        `work`: the interpreter and the work folder there, instead of those that the agent finds.
+        `work`: the interpreter and the work folder there, instead of those that the agent finds. `pack`: of the suite's
+        trees, shared with other executors, and the caller's; without it they are read for this machine alone.
 
         Raises ValueError for what can be no name of a slot.
         """
@@ -80,6 +82,7 @@ class Executor:
         self.suite = suite
         """What it runs."""
         self._machine = machine
+        self._pack = pack
         self._variables = {**environment, **secrets}
         self._become = become
         settings = agent_settings(times, slot=slot, take_over=take_over)
@@ -109,7 +112,7 @@ class Executor:
         self._lock = threading.Lock()  # guards the rest
         self._tree = ""  # on the machine, once it is there
         self._connecting = False
-        self._uploading: Channel | None = None
+        self._uploading: Upload | None = None
         self._cancelled: str | None = None
         self._left: str | None = None
 
@@ -153,9 +156,13 @@ class Executor:
         """
         check_plan(self.suite.plan)
         try:
-            hello = self._connect()
-            if not self._adopted:
-                self._bring_tree(hello)
+            if self._adopted:
+                hello = self._connect()
+            else:
+                with nullcontext(self._pack) if self._pack else Pack(self.suite) as pack:
+                    pack.start()  # while the machine is being reached
+                    hello = self._connect()
+                    self._bring_trees(hello, pack)
             with self._lock:
                 self._check_cancelled()
                 self._tree = tree_folder(hello)
@@ -225,7 +232,7 @@ class Executor:
         if connecting and not self._session.give_up_start():
             self._connection.close()
         if uploading is not None:
-            uploading.close()
+            uploading.give_up()
 
     def close(self) -> None:
         """End the agent and what it runs, remove its folder there. Total; `left` says if the machine did not confirm.
@@ -257,13 +264,14 @@ class Executor:
             with self._lock:
                 self._connecting = False
 
-    def _bring_tree(self, hello: Hello) -> None:
+    def _bring_trees(self, hello: Hello, pack: Pack) -> None:
         with self._connection.open(unpack_command(hello, become=self._become)) as channel:
+            upload = Upload(channel, pack, self._connection.name)
             with self._lock:
                 self._check_cancelled()
-                self._uploading = channel
+                self._uploading = upload
             try:
-                upload(channel, Path(self.suite.root), self._connection.name)
+                upload.run()
             finally:
                 with self._lock:
                     self._uploading = None

@@ -38,7 +38,7 @@ def folder_of_test(test: str) -> str:
     They are the name itself, without the "/", where nothing in it needs escaping.
     """
     names = test.removeprefix("/").split("/") if test not in ("", "/") else []
-    folders = [_component(name, reserve_at=True) for name in names]
+    folders = [component(name, reserve_at=True) for name in names]
     if len("/".join(folders).encode()) > MAX_PATH:
         folders = [_cut(folders[0] + "%2F", MAX_COMPONENT, test)]
     return "/".join(folders)
@@ -46,7 +46,7 @@ def folder_of_test(test: str) -> str:
 
 def attempt_folder(platform: str, test: str, serial: int, attempt: int) -> str:
     """Return the folder of one attempt at a test."""
-    folders = [_component(platform, reserve_at=True), folder_of_test(test), f"@{serial}.{attempt}"]
+    folders = [component(platform, reserve_at=True), folder_of_test(test), f"@{serial}.{attempt}"]
     return "/".join(folder for folder in folders if folder)
 
 
@@ -57,7 +57,7 @@ def output_file(folder: str) -> str:
 
 def subtest_folder(folder: str, name: str) -> str:
     """Return the folder of the result `name` in its attempt's `folder`."""
-    return f"{folder}/{_SUBTESTS}/{_component(name)}"
+    return f"{folder}/{_SUBTESTS}/{component(name)}"
 
 
 def result_file(folder: str, name: str, file: str) -> str:
@@ -70,20 +70,20 @@ def result_file(folder: str, name: str, file: str) -> str:
 def phase_file(platform: str, step: str, machine: str, phase: str) -> str:
     """Return the path of the output of a phase of `step`, which is "prepare" or "finish"."""
     prefix, suffix = f"@{step}.", ".txt"
-    where = prefix + _component(machine, MAX_COMPONENT - len(prefix))
-    return f"{_component(platform, reserve_at=True)}/{where}/{_component(phase, MAX_COMPONENT - len(suffix))}{suffix}"
+    where = prefix + component(machine, MAX_COMPONENT - len(prefix))
+    return f"{component(platform, reserve_at=True)}/{where}/{component(phase, MAX_COMPONENT - len(suffix))}{suffix}"
 
 
 def _file(file: str, reserved: tuple[str, ...] = ()) -> str:
-    first, *others = [_component(name) for name in file.split("/")]
+    first, *others = [component(name) for name in file.split("/")]
     if first in reserved:
         first = _percent(first[0]) + first[1:]
     path = "/".join([first, *others])
     return path if len(path.encode()) <= MAX_PATH else _cut(first + "%2F", MAX_COMPONENT, file)
 
 
-def _component(name: str, limit: int = MAX_COMPONENT, *, reserve_at: bool = False) -> str:
-    """Return the file or folder name, at most `limit` bytes, that stands for `name`."""
+def component(name: str, limit: int = MAX_COMPONENT, *, reserve_at: bool = False) -> str:
+    """Return the file or folder name, at most `limit` bytes, that stands for `name`, and for no other."""
     if not name:
         return "%"
     escaped = _UNSAFE.sub(lambda match: _percent(match[0]), name)

@@ -26,6 +26,7 @@ from atex_sut_agent.protocol import (
 from atex_executor.attachment import Attachment
 from atex_executor.ending import GONE_DOWN, Ending, agent_died, death_note, infra, told_ending
 from atex_executor.errors import MachineLost, ProtocolBroken, SinkError
+from atex_executor.places import tree_folder
 from atex_executor.restart import Agent, Announced, Over
 from atex_executor.running import Run
 from atex_executor.state import State
@@ -230,8 +231,3 @@ class Reception:
         if given_up or number == state.foreign:
             return None
         raise ProtocolBroken(f"a message came for run {number}, which does not go on")
-
-
-def tree_folder(hello: Hello) -> str:
-    """Return the folder, on the machine, of the session's tree."""
-    return f"{hello.folder}/tree"

@@ -1,103 +1,97 @@
-"""Brings a tree to a machine, as one tar stream; nothing is copied or packed on disk here.
+"""Brings a pack to a machine: names it where the machine has it already, else sends it (docs/protocol.md, "The trees").
 
-Left out are `.git`, sockets, pipes and devices, and run folders (which hold `results.jsonl` and `files/`): results
-often lie in the tree whose tests they are of, and grow while it is being read. All else arrives with its modes and
-symbolic links, and belongs to whoever the agent runs as.
+Where the machine keeps no pack at all, it gets the beginning while the rest is still being read.
 """
 
 import contextlib
-import tarfile
-from pathlib import Path
-from typing import IO, cast
+import time
 
 from atex_provision import Channel, ConnectionLost
 
 from atex_executor.errors import UploadFailed
+from atex_executor.pack import Pack
 
-_STALL_LIMIT = 60.0  # seconds without progress
-_END_LIMIT = 60.0  # seconds for the machine to have stored it all, or to say why it has not
-_BLOCK = 256 * 1024  # bytes
-
-
-class _NotSent(Exception):
-    """The machine takes no more; apart from OSError, which is about a file here."""
+_STALL_LIMIT = 60.0  # seconds without progress, or a sign of it
+_LONGEST = 3600.0  # seconds for the machine to unpack a pack
+_MOST_SAID = 64 << 10  # bytes before an answer
+_RECEIVE = 4096  # bytes
 
 
-def upload(channel: Channel, root: Path, machine: str) -> None:
-    """Feed what is in `root` to the command of `channel`, which unpacks it and prints "ok"; `machine` is for messages.
-
-    Raises UploadFailed for a file that can not be read here or written there, and ConnectionLost.
-    """
-    try:
-        _send(channel, root.resolve(strict=True))
-        channel.close_stdin()
-        answer = channel.receive(_BLOCK, _END_LIMIT)
-    except (_NotSent, ConnectionLost, TimeoutError) as error:
-        reason = _failure(channel)
-        if reason is None:
-            raise ConnectionLost(f"{machine}: lost while the tree was sent") from error
-        raise UploadFailed(f"{machine}: {reason}") from error
-    except OSError as error:
-        raise UploadFailed(f"the tree for {machine} can not be read: {error}") from error
-    if answer.strip() != b"ok":
-        raise UploadFailed(f"{machine}: {_failure(channel) or repr(answer[:200])}")
+class _Silent(Exception):
+    """The machine takes no more or says no more."""
 
 
-class _Stream:
-    """What tarfile writes to; after a failure it swallows the rest, which tarfile's own clean-up still flushes."""
+class Upload:
+    """One pack on its way to one machine. `channel` runs `unpack_command`; `machine` is for messages."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, pack: Pack, machine: str) -> None:
         self._channel = channel
-        self._failed = False
+        self._reader = pack.reader()
+        self._machine = machine
+        self._heard = b""
 
-    def write(self, data: bytes) -> int:
-        """Send `data`. Raises _NotSent, once."""
-        if not self._failed:
-            try:
-                self._channel.send(data, _STALL_LIMIT)
-            except (ConnectionLost, TimeoutError) as error:
-                self._failed = True
-                raise _NotSent from error
-        return len(data)
+    def run(self) -> None:
+        """Return when the trees are there. Raises UploadFailed and ConnectionLost."""
+        try:
+            if not self._name_it():
+                self._send_it()
+        except (_Silent, ConnectionLost, TimeoutError) as error:
+            reason = self._reason()
+            if reason is None:
+                raise ConnectionLost(f"{self._machine}: lost while the tree was sent") from error
+            raise UploadFailed(f"{self._machine}: {reason}") from error
 
+    def give_up(self) -> None:
+        """End `run()`, which raises. Any thread."""
+        self._reader.give_up()
+        self._channel.close()
 
-def _send(channel: Channel, root: Path) -> None:
-    with tarfile.open(
-        fileobj=cast("IO[bytes]", _Stream(channel)),
-        mode="w|",
-        bufsize=_BLOCK,
-        format=tarfile.PAX_FORMAT,
-        encoding="utf-8",
-    ) as tar:
-        _add(tar, root, ".")
+    def _name_it(self) -> bool:
+        """Return whether the machine made the trees of a pack that it had."""
+        kept = self._answer().split()[1:]
+        if not kept or self._reader.digest() not in kept:
+            return False
+        self._say(self._reader.digest())
+        return self._answer() == "ok"
 
+    def _send_it(self) -> None:
+        self._say("new")
+        for block in self._reader.blocks():
+            self._channel.send(block, _STALL_LIMIT)
+        self._channel.close_stdin()
+        if self._answer() != "ok":
+            raise _Silent
 
-def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
-    """Add `path` and what is below it as `name`. Raises OSError for what can not be read, and _NotSent."""
-    if not (path.is_symlink() or path.is_file() or path.is_dir()):
-        return  # a socket, a pipe, a device
-    member = tar.gettarinfo(path, name)
-    member.uid = member.gid = 0
-    member.uname = member.gname = ""
-    if member.isreg():
-        with path.open("rb") as file:
-            tar.addfile(member, file)
-    else:
-        tar.addfile(member)
-    if member.isdir():
-        for entry in sorted(path.iterdir()):
-            if entry.name != ".git" and not _is_run_folder(entry):
-                _add(tar, entry, f"{name}/{entry.name}")
+    def _say(self, word: str) -> None:
+        self._channel.send(f"{word}\n".encode(), _STALL_LIMIT)
 
+    def _answer(self) -> str:
+        """Return the next line that is an answer: `ok`, or `packs` and what follows it.
 
-def _is_run_folder(path: Path) -> bool:
-    return (path / "results.jsonl").is_file() and (path / "files").is_dir()
+        What a login prints, and that the machine is busy, is none.
+        """
+        deadline = time.monotonic() + _LONGEST
+        said = 0
+        while said < _MOST_SAID and time.monotonic() < deadline:
+            line, end, rest = self._heard.partition(b"\n")
+            if end:
+                self._heard = rest
+                words = line.decode("ascii", "replace").strip()
+                if words == "ok" or words.split()[:1] == ["packs"]:
+                    return words
+                continue
+            data = self._channel.receive(_RECEIVE, _STALL_LIMIT)
+            if not data:
+                raise _Silent
+            self._heard += data
+            said += len(data)
+        raise UploadFailed(f"{self._machine}: something else answers than what unpacks the tree")
 
-
-def _failure(channel: Channel) -> str | None:
-    """Return why the machine's end of it failed; None where it did not, or where nothing is heard of it any more."""
-    with contextlib.suppress(ConnectionLost, TimeoutError):
-        if channel.wait(_END_LIMIT) != 0:
-            said = channel.stderr_tail().decode("utf-8", "replace").strip()
-            return f"the tree can not be stored there: {said[-1000:] or 'no reason given'}"
-    return None
+    def _reason(self) -> str | None:
+        """Return why the machine's end of it failed; None where nothing is heard of it any more."""
+        with contextlib.suppress(ConnectionLost, TimeoutError):
+            code = self._channel.wait(_STALL_LIMIT)
+            said = self._channel.stderr_tail().decode("utf-8", "replace").strip()
+            said = said[-1000:] or f"exit code {code}"
+            return f"the tree can not be stored there: {said}"
+        return None

@@ -70,13 +70,13 @@ def attach_command(
 
 
 def unpack_command(hello: Hello, become: bool = False) -> str:
-    """Return the command that unpacks a tar stream from its stdin as the session's tree.
+    """Return the command that unpacks the trees of a session, from a pack that the machine keeps or is sent.
 
-    It prints "ok" and exits with 0 when the folder `tree` of the session's folder is complete; a reason on stderr
-    and another exit code else, and then there is no such folder. `become` as the session was attached.
+    What it says and wants to hear is told in docs/protocol.md, "The trees"; `sut/packing.py` has the format. It says
+    "ok" and exits with 0 when all are there, `tree` in the session's folder being the suite's own; a reason on stderr
+    and another exit code else, and then there is none. `become` as the session was attached.
     """
-    python = ["env", "LC_ALL=C.UTF-8", hello.python]  # 3.6 in the C locale writes only ASCII names
-    command = shlex.join([*python, "-IS", hello.archive, "unpack", f"{hello.folder}/tree"])
+    command = shlex.join([hello.python, "-IS", hello.archive, "unpack", hello.folder])
     return f"exec {_SUDO * become}{command}"
 
 

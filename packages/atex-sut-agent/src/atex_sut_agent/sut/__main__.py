@@ -5,8 +5,8 @@
     python3 agent.pyz tool NAME [ARGUMENT...]
 
 The first hands stdin and stdout to the daemon of the session, which is started with these settings (`settings.py`)
-where there is none. The second unpacks a tar stream from stdin into a new folder. The third is a command on a test's
-PATH (`tools/`). Without argparse, whose import takes longer than all else that is done here.
+where there is none. The second receives the trees of the session with this folder (`trees.py`). The third is a command
+on a test's PATH (`tools/`). Without argparse, whose import takes longer than all else that is done here.
 """
 
 import os
@@ -29,10 +29,9 @@ def main() -> int:
         if command == "attach" and len(arguments) in (1, 2, 3):
             _attach(*arguments)
         elif command == "unpack" and len(arguments) == 1:
-            from .unpack import unpack  # noqa: PLC0415  # a megabyte that the daemon does without
+            from .trees import receive_trees  # noqa: PLC0415  # the daemon does without
 
-            unpack(*arguments)
-            sys.stdout.write("ok\n")
+            receive_trees(*arguments)
         else:
             sys.stderr.write("{}\nattach or unpack?\n".format(__doc__))
             return 2
