@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from .repository import make_repository
+
 Grow = Callable[[Mapping[str, str]], Path]
 """Writes files below a new tree and returns its root; the text `-> a` is a symlink to `a`."""
 
@@ -23,3 +25,12 @@ def grow(tmp_path: Path) -> Grow:
         return root
 
     return grow
+
+
+@pytest.fixture
+def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git repository that a plan can name; what is fetched goes into a cache of this test's own."""
+    monkeypatch.setenv("FMF_CACHE_DIRECTORY", str(tmp_path / "cache"))
+    folder = tmp_path / "remote"
+    make_repository(folder)
+    return folder

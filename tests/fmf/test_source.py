@@ -1,48 +1,13 @@
 """Tests of other trees: url, ref and path of a phase of discover. Real git."""
 
-import subprocess
+import os
 from pathlib import Path
 
 import pytest
 from atex_fmf import MetadataError, Suite, discover
 
 from .conftest import Grow
-
-VERSION = {".fmf/version": "1\n"}
-
-
-def git(folder: Path, *arguments: str) -> str:
-    identity = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.com"]
-    command = ["git", *identity, *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
-
-
-def write(folder: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("FMF_CACHE_DIRECTORY", str(folder))
-    return folder
-
-
-@pytest.fixture
-def remote(tmp_path: Path) -> Path:
-    """A repository with two revisions, "v1" and "main", and a tree within its tree."""
-    folder = tmp_path / "remote"
-    write(folder, {**VERSION, "t.fmf": "test: 'true'\n/old: {}\n"})
-    write(folder, {"deep/er/.fmf/version": "1\n", "deep/er/x/main.fmf": "test: ls\n"})
-    git(folder, "init", "--initial-branch=main")
-    git(folder, "add", ".")
-    git(folder, "commit", "--message=one")
-    git(folder, "tag", "v1")
-    write(folder, {"t.fmf": "test: 'true'\n/new: {path: /data}\n"})
-    git(folder, "commit", "--all", "--message=two")
-    return folder
+from .repository import git, write
 
 
 def suite(grow: Grow, phases: str) -> Suite:
@@ -53,10 +18,10 @@ def places(suite: Suite) -> list[tuple[str, str, str]]:
     return [(test.name, test.tree, test.path) for test in suite.tests]
 
 
-def test_a_repository(grow: Grow, remote: Path, cache: Path) -> None:
+def test_a_repository(grow: Grow, remote: Path) -> None:
     found = suite(grow, f"{{how: fmf, url: '{remote}'}}")
     assert places(found) == [("/t/new", "default-0", "/data")]
-    assert Path(found.trees["default-0"]).parent == cache
+    assert Path(found.trees["default-0"]).parent == Path(os.environ["FMF_CACHE_DIRECTORY"])
     assert Path(found.trees["default-0"], "t.fmf").exists()
     assert found.root != found.trees["default-0"]
 
