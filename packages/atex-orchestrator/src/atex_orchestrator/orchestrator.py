@@ -2,6 +2,7 @@
 
 import platform as python_platform
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
 from types import MappingProxyType
@@ -10,7 +11,7 @@ import atex_executor
 import atex_fmf
 import atex_provision
 import atex_sut_agent
-from atex_executor import SinkError, Times, UnsupportedPhase, check_plan
+from atex_executor import Pack, SinkError, Times, UnsupportedPhase, check_plan
 from atex_fmf import Suite
 from atex_provision import Provisioner
 
@@ -45,6 +46,7 @@ class Orchestrator:
         times: Times = Times(),
         take_over: bool = False,
         become: bool = False,
+        exclude: Sequence[str] = (),
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         """Prepare a run with results in `folder`, which does not exist yet or is empty.
@@ -53,8 +55,9 @@ class Orchestrator:
         handed to the machines and written nowhere. `grace`: seconds that a test which reached its limit has
         between SIGINT and SIGKILL. `times`: how long to wait for what, a machine that can not be reached any more for
         instance. `take_over`: a machine that somebody else uses is not waited for, his session is ended as on timeout.
-        `become`: everything on the machines runs as root, by `sudo -n`. `on_event` is called in run()'s thread with
-        each event; what it raises stops the run.
+        `become`: everything on the machines runs as root, by `sudo -n`. `exclude`: patterns for what of the trees is not
+        brought to the machines, see atex_executor.Pack. `on_event` is called in run()'s thread with each event; what
+        it raises stops the run.
         """
         self._folder = folder
         self._settings = Settings(
@@ -65,9 +68,11 @@ class Orchestrator:
             take_over=take_over,
             become=become,
         )
+        self._exclude = tuple(exclude)
         self._on_event = on_event
         self._platforms: dict[str, PlatformInfo] = {}
         self._suites: dict[str, Suite] = {}
+        self._packs: dict[str, Pack] = {}
         self._pools: list[MachinePool] = []
         self._inbox: SimpleQueue[Event | Abort] = SimpleQueue()
 
@@ -80,15 +85,18 @@ class Orchestrator:
     ) -> None:
         """Run the tests of `suite` on the machines of `platform`; `context`, what they were discovered with, is noted.
 
-        Raises SetupError if the platform is there already, or for a plan that is not supported.
+        Raises SetupError if the platform is there already, for a plan that is not supported, or for a pattern that
+        can mean nothing.
         """
         try:
             check_plan(suite.plan)
-        except UnsupportedPhase as error:
+            pack = self._pack_of(suite)
+        except (UnsupportedPhase, ValueError) as error:
             raise SetupError(str(error)) from error
         if platform in self._suites:
             raise SetupError(f"platform {platform} was added twice")
         self._suites[platform] = suite
+        self._packs[platform] = pack
         self._platforms[platform] = PlatformInfo(
             name=platform,
             context=dict(context),
@@ -135,11 +143,15 @@ class Orchestrator:
                 raise SetupError(
                     f"platform {platform} has tests and no machines: add a provisioner"
                 )
-        with RunFolder(self._folder, self._info()) as folder:
+        with ExitStack() as stack:
+            folder = stack.enter_context(RunFolder(self._folder, self._info()))
+            for pack in self._packs.values():
+                stack.enter_context(pack)
             try:
                 run = PoolRun(
                     folder,
                     self._suites,
+                    self._packs,
                     self._pools,
                     self._settings,
                     self._inbox,
@@ -157,6 +169,13 @@ class Orchestrator:
         """
         self._inbox.put(Abort(reason, at_once))
 
+    def _pack_of(self, suite: Suite) -> Pack:
+        """Return what is brought to the machines for `suite`: for the same trees, the same. Raises ValueError."""
+        for platform, other in self._suites.items():
+            if (other.root, other.trees) == (suite.root, suite.trees):
+                return self._packs[platform]
+        return Pack(suite, exclude=self._exclude)
+
     def _info(self) -> RunInfo:
         versions = {package.__name__: package.__version__ for package in PACKAGES}
         return RunInfo(
@@ -169,5 +188,6 @@ class Orchestrator:
             ],
             environment=dict(self._settings.environment),
             secrets=sorted(self._settings.secrets),
+            exclude=list(self._exclude),
             grace=self._settings.grace,
         )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 
 import msgspec
-from atex_executor import FolderSink, SinkError, unstarted_record
+from atex_executor import FolderSink, Pack, SinkError, unstarted_record
 from atex_fmf import Suite, Test
 from atex_provision import Provisioner
 
@@ -68,6 +68,7 @@ class PoolRun:
         self,
         folder: RunFolder,
         suites: Mapping[str, Suite],
+        packs: Mapping[str, Pack],
         pools: Sequence[MachinePool],
         settings: Settings,
         inbox: "SimpleQueue[Event | Abort]",
@@ -75,6 +76,7 @@ class PoolRun:
     ) -> None:
         self._folder = folder
         self._suites = suites
+        self._packs = packs
         self._pools = pools
         self._settings = settings
         self._inbox = inbox
@@ -116,6 +118,9 @@ class PoolRun:
 
     def _begin(self) -> None:
         self._tell(RunStarted(tests=sum(len(suite.tests) for suite in self._suites.values())))
+        for platform, suite in self._suites.items():
+            if suite.tests:
+                self._packs[platform].start()  # while machines are being reserved
         self._carry_out(self._scheduler.start())
 
     def _step(self) -> None:
@@ -157,6 +162,7 @@ class PoolRun:
             number,
             platform=pool.platform,
             suite=self._suites[pool.platform],
+            pack=self._packs[pool.platform],
             factory=pool.factory,
             settings=self._settings,
             sink=self._sink,

@@ -15,7 +15,16 @@ from functools import partial
 from queue import SimpleQueue
 
 import msgspec
-from atex_executor import Executor, ExecutorError, MachineLost, PhaseFailed, Sink, SinkError, Times
+from atex_executor import (
+    Executor,
+    ExecutorError,
+    MachineLost,
+    Pack,
+    PhaseFailed,
+    Sink,
+    SinkError,
+    Times,
+)
 from atex_fmf import Suite, Test
 from atex_provision import Machine, Provisioner, ProvisionError
 
@@ -68,6 +77,7 @@ class Worker:
         *,
         platform: str,
         suite: Suite,
+        pack: Pack,
         factory: Callable[[], Provisioner],
         settings: Settings,
         sink: Sink,
@@ -82,6 +92,7 @@ class Worker:
         self.error: Exception | None = None
         """What broke the worker itself: not a machine and not a test. Set before the event that follows from it."""
         self._suite = suite
+        self._pack = pack
         self._factory = factory
         self._settings = settings
         self._sink = sink
@@ -217,6 +228,7 @@ class Worker:
             on_mark=machine.marks.__setitem__,
             on_busy=partial(self._wait, name),
             python=machine.python,
+            pack=self._pack,
         )
 
     def _wait(self, machine: str, reason: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from atex_executor import Mask, UnsupportedPhase, check_plan
+from atex_executor import Mask, Pack, UnsupportedPhase, check_plan
 from atex_fmf import FmfError, Suite, parse_duration
 from atex_orchestrator import Orchestrator, OrchestratorError
 from atex_orchestrator.results import FILES, LOG
@@ -78,6 +78,12 @@ def _read_duration(ctx: click.Context, parameter: click.Parameter, value: str) -
     is_flag=True,
     help="End what somebody else runs on the machines, instead of waiting for it.",
 )
+@click.option(
+    "--exclude",
+    metavar="PATTERN",
+    multiple=True,
+    help="What of the tree is not brought to the machines: a name anywhere (`*.iso`) or a path (`/docs/build`).",
+)
 @click.option("--become", is_flag=True, help="Run tests as root on the machines, by `sudo -n`.")
 @click.option("-q", "--quiet", is_flag=True, help="No line for each finished test.")
 @click.pass_obj
@@ -94,6 +100,7 @@ def command(
     identity: str | None,
     grace: float,
     take_over: bool,
+    exclude: tuple[str, ...],
     become: bool,
     quiet: bool,
 ) -> int:
@@ -107,7 +114,7 @@ def command(
     secrets = read_secrets(secret, os.environ)
     platforms = [_platform(name, context) for name in dict.fromkeys(pool.backend for pool in pools)]
     suites = [
-        _supported(read_suite(tree, plan, tests, platform.context, variables))
+        _supported(read_suite(tree, plan, tests, platform.context, variables), exclude)
         for platform in platforms
     ]
     terminal = Terminal(Mask(secrets.values()))
@@ -122,6 +129,7 @@ def command(
         grace=grace,
         take_over=take_over,
         become=become,
+        exclude=exclude,
         on_event=Progress(terminal, folder / FILES, width=_longest_name(suites), quiet=quiet),
     )
     for platform, suite in zip(platforms, suites, strict=True):
@@ -147,11 +155,14 @@ def _platform(name: str, context: Context) -> Platform:
     return Platform(name, {**known, **chosen})
 
 
-def _supported(suite: Suite) -> Suite:
+def _supported(suite: Suite, exclude: Sequence[str]) -> Suite:
     try:
         check_plan(suite.plan)
+        Pack(suite, exclude=exclude)
     except UnsupportedPhase as error:
         raise Refused(str(error)) from error
+    except ValueError as error:
+        raise Refused(f"--exclude {error}") from error
     return suite
 
 

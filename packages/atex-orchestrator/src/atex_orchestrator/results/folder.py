@@ -54,6 +54,8 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
     pools: list[PoolInfo] = []
     environment: dict[str, str] = {}
     secrets: list[str] = []
+    exclude: list[str] = []
+    """Patterns for what of the trees was not brought to the machines."""
     grace: float = 0.0
     """Seconds between SIGINT and SIGKILL for a test that reached its limit."""
 
