@@ -62,12 +62,12 @@ def test_a_plan_that_is_not_there(atex: Atex) -> None:
     )
 
 
-def test_a_plan_that_is_not_supported_yet(atex: Atex) -> None:
+def test_a_plan_that_is_not_supported(atex: Atex) -> None:
     atex.write(
         "plan.fmf",
-        "discover: {how: fmf}\nexecute: {how: tmt}\nprepare: {how: install, package: [bash]}\n",
+        "discover: {how: fmf}\nexecute: {how: tmt}\nprepare: {how: ansible, playbook: x}\n",
     )
-    refused(atex, atex("run", atex.tree, "--on", "local"), "/plan", "how: install")
+    refused(atex, atex("run", atex.tree, "--on", "local"), "/plan", "ansible")
 
 
 def test_bad_yaml(atex: Atex) -> None:

@@ -77,6 +77,26 @@ def test_the_same_tests_on_two_platforms(tmp_path: Path) -> None:
     }
 
 
+def test_trees_are_read_once(tmp_path: Path) -> None:
+    """The machine that comes later has what was there when the run began; both platforms are of one tree."""
+
+    class Late(LocalProvisioner):
+        def reserve(self) -> Machine:
+            eventually(lambda: not file.exists())
+            return super().reserve()
+
+    first = f"[ -e file ] && rm {tmp_path}/tree/file && until [ -e {tmp_path}/met ]; do sleep 0.01; done"
+    suite = suite_of(tmp_path, first)
+    file = tmp_path / "tree/file"
+    file.touch()
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.add_platform("p", suite)
+    orchestrator.add_provisioner(LocalProvisioner, platform="p")
+    orchestrator.add_platform("q", suite_of(tmp_path, f"[ -e file ] && touch {tmp_path}/met"))
+    orchestrator.add_provisioner(Late, platform="q")
+    assert orchestrator.run().counts == {"pass": 2}
+
+
 def test_a_platform_without_machines_leaves_the_other_alone(tmp_path: Path) -> None:
     orchestrator = Orchestrator(tmp_path / "run")
     for platform in ("p", "q"):

@@ -20,8 +20,8 @@ from atex_orchestrator.errors import FolderInUse, SetupError
 from atex_orchestrator.events import Event, now
 from atex_orchestrator.results import PlatformInfo, PoolInfo, RunFolder, RunInfo
 from atex_orchestrator.run import Abort, MachinePool, PoolRun
+from atex_orchestrator.settings import Settings
 from atex_orchestrator.summary import Summary
-from atex_orchestrator.worker import Settings
 
 PACKAGES = (atex_sut_agent, atex_fmf, atex_provision, atex_executor, atex_orchestrator)
 
@@ -55,9 +55,9 @@ class Orchestrator:
         handed to the machines and written nowhere. `grace`: seconds that a test which reached its limit has
         between SIGINT and SIGKILL. `times`: how long to wait for what, a machine that can not be reached any more for
         instance. `take_over`: a machine that somebody else uses is not waited for, his session is ended as on timeout.
-        `become`: everything on the machines runs as root, by `sudo -n`. `exclude`: patterns for what of the trees is not
-        brought to the machines, see atex_executor.Pack. `on_event` is called in run()'s thread with each event; what
-        it raises stops the run.
+        `become`: everything on the machines runs as root, by `sudo -n`. `exclude`: patterns for what of the trees is
+        not brought to the machines, see atex_executor.Pack. `on_event` is called in run()'s thread with each event;
+        what it raises stops the run.
         """
         self._folder = folder
         self._settings = Settings(

@@ -32,8 +32,9 @@ from atex_orchestrator.events import (
 from atex_orchestrator.register import Register
 from atex_orchestrator.results import RunFolder
 from atex_orchestrator.scheduler import Decision, GiveUp, Pool, Release, Reserve, Run, Scheduler
+from atex_orchestrator.settings import Settings
 from atex_orchestrator.summary import Summary
-from atex_orchestrator.worker import Settings, Worker
+from atex_orchestrator.worker import Worker
 
 _log = logging.getLogger(__name__)
 

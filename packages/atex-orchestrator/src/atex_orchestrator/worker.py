@@ -10,7 +10,7 @@ within the executor's.
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from queue import SimpleQueue
 
@@ -23,7 +23,6 @@ from atex_executor import (
     PhaseFailed,
     Sink,
     SinkError,
-    Times,
 )
 from atex_fmf import Suite, Test
 from atex_provision import Machine, Provisioner, ProvisionError
@@ -41,23 +40,13 @@ from atex_orchestrator.events import (
 )
 from atex_orchestrator.holdings import Holdings, Stopped
 from atex_orchestrator.register import Register
+from atex_orchestrator.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 BEFORE_PREPARE = ("reserve", "start")
 BEFORE_TESTS = (*BEFORE_PREPARE, "prepare")
 LONGEST_REASON = 1000  # characters; each test that is given up for it repeats it
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What all workers of a run share."""
-
-    environment: Mapping[str, str]
-    secrets: Mapping[str, str]
-    grace: float  # seconds
-    times: Times
-    take_over: bool
-    become: bool
 
 
 class _Order(msgspec.Struct, frozen=True):
