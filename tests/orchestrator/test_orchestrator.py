@@ -65,10 +65,15 @@ def test_what_does_not_fit_together(tmp_path: Path) -> None:
 
 
 def test_a_plan_that_is_not_supported(tmp_path: Path) -> None:
-    plan = Plan(name="/plan", prepare=(Phase(name="packages", how="install"),))
+    plan = Plan(name="/plan", prepare=(Phase(name="playbook", how="ansible"),))
     suite = Suite(root=str(tmp_path), tests=(), plan=plan)
-    with pytest.raises(SetupError, match=r"/plan: phase 'packages'.*install.*not supported"):
+    with pytest.raises(SetupError, match=r"/plan: phase 'playbook'.*ansible.*not supported"):
         Orchestrator(tmp_path / "run").add_platform("p", suite)
+
+
+def test_a_pattern_that_can_mean_nothing(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"'\.\./x'"):
+        Orchestrator(tmp_path / "run", exclude=["../x"]).add_platform("p", suite_of(tmp_path, 1))
 
 
 def test_a_folder_that_is_not_empty(tmp_path: Path) -> None:
