@@ -68,11 +68,17 @@ def begin(machine: MadeMachine) -> tuple[Session, Run]:
     session._link._approach = cast(Approach, machine)
     state = session._state
     state.hello, state.attached = session._link.start(), True
+    return session, order_run(session)
+
+
+def order_run(session: Session) -> Run:
+    """Start a run, on whoever is attached, or will be."""
+    state = session._state
     start = Start(script="x", folder="/w", environment={}, limit=60, grace=5, test="/t")
     run = state.run = Run(Job(lambda restarts: start, cast(Account, None)), Times())
     with state.changed:
         state.order_start(run, [])
-    return session, run
+    return run
 
 
 def lose(session: Session) -> None:
@@ -111,3 +117,20 @@ def test_a_run_does_not_go_on_where_the_restart_cost_its_tree() -> None:
         session._next_step(run, time.monotonic())
     assert run.ending is not None
     assert run.ending.note == "machine: its work folder /w is gone"
+
+
+def test_what_nobody_has_got_yet_is_not_started_where_the_tree_is_gone() -> None:
+    old, new = MadeAttachment("old"), MadeAttachment("new")
+    machine = MadeMachine(old, new)
+    machine.trees = [Found(1)]
+    session, _ = begin(machine)
+    lose(session)
+    run = order_run(session)
+    with pytest.raises(MachineLost) as lost:
+        session._link._try_again()
+    session._reception.over(str(lost.value))
+    (end,) = new.queued
+    assert b'"kind":"end"' in end
+    assert run.ending is not None
+    assert run.ending.note is not None
+    assert run.ending.note.startswith("machine: its work folder /w is gone; what it runs may go on")

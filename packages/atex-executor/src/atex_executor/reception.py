@@ -72,6 +72,8 @@ class Reception:
             state.lost = state.lost or gone  # before somebody starts a test there
             if reborn:
                 self._bury(hello)
+            if gone is not None:
+                state.orders.forget_run()  # not even what nobody has got yet is started there
             state.hello = hello
             state.attached, state.going_down = True, False
             if state.run is not None:
