@@ -11,6 +11,7 @@ from atex_executor.restart import Agent, Announced
 from atex_executor.running import Account, Job, Run
 from atex_executor.session import Session
 from atex_executor.times import Times
+from atex_executor.watch import Watch
 from atex_provision import Connection
 from atex_sut_agent.protocol import Clock, Start
 
@@ -114,7 +115,7 @@ def test_a_run_does_not_go_on_where_the_restart_cost_its_tree() -> None:
     with pytest.raises(MachineLost, match="its work folder /w is gone"):
         session._link._try_again()
     with session._changed:
-        session._next_step(run, time.monotonic())
+        Watch(session._state)._next_step(run, time.monotonic())
     assert run.ending is not None
     assert run.ending.note == "machine: its work folder /w is gone"
 

@@ -6,8 +6,9 @@ shows a sign of life every 15 s, and 45 s without a byte from the machine end it
 patience, or until the moment at which the machine is expected back.
 
 Threads: the reader, a daemon thread from `read()` until the listener is told that it is over. It receives, calls the
-listener, reconnects, and owns every attribute that `_lock` does not guard: `_attachment`, `_applied`, `_settled`,
-`_acknowledged`, `_stopped`, `_reading`. Any thread may call `queue()`, `flush()`, `settle()`, `hurry()` and `stop()`.
+listener, reconnects, and owns every attribute that `_lock` does not guard: `_attachment`, `_sequence` (what of it only
+the reader changes, it may read without), `_stopped`, `_reading`. Any thread may call `queue()`, `flush()`, `settle()`,
+`hurry()` and `stop()`.
 Nothing is waited for under `_lock`; the listener may hold a lock of its own when it calls `queue()`.
 """
 
@@ -35,6 +36,7 @@ from atex_executor.approach import Approach
 from atex_executor.attachment import Attachment
 from atex_executor.errors import AgentUnavailable, MachineLost, ProtocolBroken
 from atex_executor.patience import Patience
+from atex_executor.sequence import Sequence
 from atex_executor.times import Times
 from atex_executor.verdict import human_duration
 
@@ -90,13 +92,9 @@ class Link:
         self._lock = threading.Lock()
         self._reading = False
         self._attachment: Attachment | None = None
-        self._settled = 0  # the last frame that may be acknowledged
-        self._acknowledged = 0
+        self._sequence = Sequence()
         self._stopped = False
-        self._applied = 0  # the last frame that the listener took
-        self._expected: int | None = None  # the next number on this attachment, once one came
         self._incarnation = ""
-        self._oldest_new = 0  # frames below it may have been acknowledged by another process
         self._hurry = threading.Event()
         self._reader = threading.Thread(
             target=self._read, name=f"atex-link {connection.name}", daemon=True
@@ -112,7 +110,7 @@ class Link:
         """
         attachment = self._approach.attach_when_free()
         self._incarnation = attachment.hello.incarnation
-        self._oldest_new = attachment.hello.frame
+        self._sequence = Sequence(attachment.hello.frame)
         self.use(attachment)
         return attachment.hello
 
@@ -127,13 +125,13 @@ class Link:
     def settle(self) -> None:
         """All that the listener took may be acknowledged."""
         with self._lock:
-            self._settled = self._applied
+            self._sequence.settle()
 
     def use(self, attachment: Attachment) -> None:
         """Send over this one from now on."""
         with self._lock:
             self._attachment = attachment
-            self._acknowledged = 0  # what was said on an earlier one may never have arrived
+            self._sequence.forget_acknowledged()
 
     def queue(self, frame: bytes) -> bool:
         """Put a frame behind those that are to be sent, and an acknowledgement before it; return False if detached."""
@@ -171,9 +169,8 @@ class Link:
             self._reader.join(_STOP_LIMIT)
 
     def _queue_acknowledgement(self, attachment: Attachment) -> None:
-        if self._settled > self._acknowledged:
-            self._acknowledged = self._settled
-            attachment.queue(encode_host_message(Acknowledge(frame=self._settled)))
+        if self._sequence.owes:
+            attachment.queue(encode_host_message(Acknowledge(frame=self._sequence.acknowledge())))
 
     # What the reader does --------------------------------------------------------------------------------
 
@@ -237,11 +234,10 @@ class Link:
     def _try_again(self) -> Attachment:
         attachment = self._approach.attach()
         reborn = self._incarnation not in ("", attachment.hello.incarnation)
-        self._expected = None
-        if reborn:
-            self._oldest_new = 0
-            with self._lock:
-                self._applied = self._settled = 0
+        with self._lock:
+            if reborn:
+                self._sequence = Sequence()
+            self._sequence.attached()
         try:
             self._listener.attached(attachment, reborn=reborn)
         except (ProvisionError, TimeoutError):
@@ -281,7 +277,7 @@ class Link:
             except TimeoutError:
                 continue
             self.heard = time.monotonic()
-            if acknowledge == inf and self._settled > self._acknowledged:
+            if acknowledge == inf and self._sequence.owes:
                 acknowledge = self.heard + _ACKNOWLEDGE_AFTER
             if self.heard - begun > _USEFUL_AFTER:
                 self._patience.progress()
@@ -297,16 +293,8 @@ class Link:
         if not number:
             self._listener.take(message, tail)
             return
-        # The replay after an attach may begin with what was applied, and leave that out again once it is acknowledged.
-        expected = self._expected or min(number, max(self._applied + 1, self._oldest_new))
-        if number < expected or number > max(expected, self._applied + 1):
-            raise ProtocolBroken(f"frame {number} came where {expected} should")
-        self._expected = number + 1
-        if number > self._applied:
+        if self._sequence.is_new(number):
             settled = self._listener.take(message, tail)
             self._patience.progress()
-            self._oldest_new = 0
             with self._lock:
-                self._applied = number
-                if settled:
-                    self._settled = number
+                self._sequence.apply(number, settled=settled)

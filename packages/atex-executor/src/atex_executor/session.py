@@ -10,37 +10,27 @@ Guarantees:
   announced restart (restart.py), or a few seconds after `cancel()` and `close()`.
 
 Threads: any thread may call the public methods, `run()` one at a time; the link's reader calls the
-`Reception`. state.py says what is guarded by which lock. What time decides is decided and done by the thread that waits
-for the run.
+`Reception`. state.py says what is guarded by which lock.
 """
 
-import logging
 import os
 import time
 from collections.abc import Callable
-from functools import partial
-from math import inf
 
 from atex_provision import CannotConnect, Connection
-from atex_sut_agent.protocol import Cancel, Clock, HangUp, Hello
+from atex_sut_agent.protocol import Cancel, Hello
 
 from atex_executor.approach import Approach
 from atex_executor.attachment import Launch
 from atex_executor.ending import Ending, agent_died, death_note, infra
-from atex_executor.errors import AgentUnavailable, SessionGone, SinkError
+from atex_executor.errors import AgentUnavailable, SessionGone
 from atex_executor.link import Link
 from atex_executor.reception import Reception
-from atex_executor.restart import Agent, EndWhatIsLeft, Over, StartAgain, Wait
+from atex_executor.restart import Agent
 from atex_executor.running import Begun, Job, Run
 from atex_executor.state import State
 from atex_executor.times import Times
-
-_LONGEST_WAIT = 3600.0  # seconds; then one looks again
-
-_log = logging.getLogger(__name__)
-
-Step = Callable[[], None]
-"""Something to be done for a run, without the lock."""
+from atex_executor.watch import Watch
 
 
 class Session:
@@ -112,7 +102,7 @@ class Session:
     def incarnation(self) -> str:
         """The present agent's; "" before there is one."""
         with self._changed:
-            return self._state.hello.incarnation if self._state.hello else ""
+            return self._state.incarnation
 
     def run(self, job: Job, begun: Begun | None = None) -> Ending:
         """Run `job` to its end, or go on with what another process began.
@@ -228,10 +218,8 @@ class Session:
             if not self._changed.wait_for(state.is_free, self._times.confirm):
                 state.lost = "the agent did not confirm that an earlier run ended"
 
-    # Seeing a run through --------------------------------------------------------------------------------
-
     def _see_through(self, run: Run, *, start: bool) -> Ending:
-        """Wait for its end, and do for it what is to be done meanwhile; first of all start it, if it is to be."""
+        """Start it, if it is to be started, and wait for its end."""
         state = self._state
         if start:
             self._link.read()
@@ -249,67 +237,9 @@ class Session:
         try:
             self._link.read()  # what an adopted agent has to tell of the run
             self._link.flush()
-            while True:
-                with self._changed:
-                    step = self._await_step(run)
-                    if run.ending is not None:
-                        return run.result(run.ending)
-                step()
+            return Watch(state).until_end(run)
         finally:
             self._settle(run)
-
-    def _await_step(self, run: Run) -> Step:
-        """Return when the run has ended, or something is to be done for it."""
-        while run.ending is None:
-            now = time.monotonic()
-            step, wake = self._next_step(run, now)
-            if step is not None:
-                return step
-            if run.ending is None:
-                self._changed.wait(min(wake - now, _LONGEST_WAIT))
-        return lambda: None
-
-    def _next_step(self, run: Run, now: float) -> tuple[Step | None, float]:
-        """Return what is to be done now, or else when to look again. May end the run."""
-        state = self._state
-        if now >= run.confirm_by:
-            state.lost = "the agent did not confirm that a cancelled run ended"
-            run.ending = infra(f"{run.cancel_note}; {state.lost}, {state.may_run_until()}")
-        elif state.attached and now >= run.due:
-            state.lost = "the agent does not end a run whose time and grace have passed"
-            run.ending = infra(f"{state.lost}; {state.may_run_until()}")
-        if run.ending is None and run.restart is not None:
-            match run.restart.next(now):
-                case Wait(until):
-                    return None, min(until, run.confirm_by, run.due if state.attached else inf)
-                case EndWhatIsLeft():
-                    state.order(HangUp(run=run.number))
-                    return self._link.flush, now
-                case StartAgain() if state.lost is not None:
-                    run.ending = infra(state.lost)
-                case StartAgain(clock):
-                    return partial(self._start_again, run, clock), now
-                case Over() as over:
-                    state.end_restart(run, over)
-        return None, min(run.confirm_by, run.due if state.attached else inf)
-
-    def _start_again(self, run: Run, clock: Clock) -> None:
-        """The machine is back."""
-        _log.info("%s: back from an announced restart", self._state.machine)
-        try:
-            lengths, again = run.job.account.again(clock, incarnation=self.incarnation)
-        except SinkError as error:
-            with self._changed:
-                run.sink_error = error
-                run.ending = run.ending or infra(str(error))
-            return
-        with self._changed:
-            if run.ending is None:
-                self._link.expected_by = None
-                run.restart = None
-                run.restarts += 1
-                self._state.order_start(run, list(lengths), again)
-        self._link.flush()
 
     def _settle(self, run: Run) -> None:
         """See to it that nothing more happens for `run`."""

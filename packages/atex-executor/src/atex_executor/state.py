@@ -1,9 +1,9 @@
 """How it stands with a session: what was ordered, what runs, what is known of the machine.
 
-Shared by those who order (session.py) and those who are told (reception.py). Threads: `changed` is the only lock of a
-session, and guards every attribute here that changes and those of `run`; the methods want it held. It is held neither
-while something is written down nor while something is sent: frames are queued under it, so that orders leave in the
-order of their numbers, and flushed outside.
+Shared by those who order (session.py, watch.py) and those who are told (reception.py). Threads: `changed` is the only
+lock of a session, and guards every attribute here that changes and those of `run`; the methods want it held. It is held
+neither while something is written down nor while something is sent: frames are queued under it, so that orders leave in
+the order of their numbers, and flushed outside.
 """
 
 import threading
@@ -40,6 +40,11 @@ class State:
         self.going_down = False  # the machine said so on this attachment
         self.released = False  # nothing of ours is left there
         self.over = False  # the link has ended
+
+    @property
+    def incarnation(self) -> str:
+        """The present agent's; "" before there is one."""
+        return self.hello.incarnation if self.hello is not None else ""
 
     def order(self, *messages: HostMessage) -> Order:
         """Queue orders, all of them or none; return the last. Raises ValueError for what no agent would understand."""
