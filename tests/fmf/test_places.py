@@ -32,6 +32,10 @@ def place(grow: Grow, files: Mapping[str, str]) -> str:
         ("main.fmf:5", {"main.fmf": TEST + "/a:\n  tty: 2\n  /b/c:\n    tty: 1\n"}),
         # Deeper wins over a later file.
         ("main.fmf:3", {"main.fmf": TEST + "/a/b:\n  tty: 1\n", "a.fmf": "tty: false\n"}),
+        (
+            "main.fmf:3",
+            {"main.fmf": TEST + "/a/b:\n  duration~: /m/ soon/\n", "a.fmf": "duration: 5m\n"},
+        ),
         # A virtual node of a file that a folder goes on with.
         ("t.fmf:2", {"t.fmf": "/a:\n  tty: 1\n", "t/a.fmf": TEST}),
     ],
