@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from atex_fmf import Finding, TreeError, lint
+from atex_fmf import Finding, FmfError, MetadataError, TreeError, discover, lint
 
+from .beside_tmt.test_refused import BOTH, ONLY_ATEX
 from .conftest import Grow
 
 TEST = "test: 'true'\n"
 PLAN = "discover: {how: fmf}\nexecute: {how: tmt}\n"
+# Name: a plan, the tests, and more. All but one are refused for what stands in them.
+REFUSED = {name: row for name, row in {**BOTH, **ONLY_ATEX}.items() if name != "disabled-plan"}
 
 
 def found(root: Path, *, remark: bool = False) -> list[str]:
@@ -53,6 +56,29 @@ def test_nothing_is_wrong(grow: Grow) -> None:
 def test_one_finding(grow: Grow, where: str, files: Mapping[str, str]) -> None:
     (finding,) = found(grow(files))
     assert finding.startswith(where)
+
+
+@pytest.mark.parametrize(
+    ("plan", "tests"), [row[:2] for row in REFUSED.values()], ids=list(REFUSED)
+)
+def test_what_discovery_refuses_is_found_in_the_same_place(
+    grow: Grow, plan: str, tests: str
+) -> None:
+    execute = "" if "execute:" in plan else "execute: {how: tmt}\n"
+    root = grow({"plan.fmf": f"{execute}\n\n{plan}\n", "t.fmf": tests})
+    with pytest.raises(FmfError) as caught:
+        discover(root, plan="/plan")
+    error = caught.value
+    assert isinstance(error, MetadataError | TreeError)
+    assert error.line
+    findings = {(finding.file, finding.line, finding.problem): finding for finding in lint(root)}
+    assert not findings[error.file, error.line, error.problem].remark
+
+
+def test_what_is_missing_because_it_was_wrong_is_not_said(grow: Grow) -> None:
+    tests = "[{name: /a, test: b}, {name: /a, test: c}]"
+    root = grow({"p.fmf": f"execute: {{how: tmt}}\ndiscover: {{how: shell, tests: {tests}}}\n"})
+    assert found(root) == ["p.fmf:2: discover: tests: two tests are called /a"]
 
 
 def test_all_findings_of_a_test_and_of_a_plan(grow: Grow) -> None:

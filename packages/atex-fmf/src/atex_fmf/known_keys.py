@@ -7,7 +7,7 @@ who reads it.
 import difflib
 from functools import cache
 
-from .node import Keys
+from .node import Keys, Node
 
 IGNORED_IN_TESTS = (
     "check",
@@ -52,7 +52,7 @@ def alike(key: str, keys: Keys) -> str:
 
 
 def _known(keys: Keys) -> frozenset[str]:
-    if "test" not in keys.data:
+    if isinstance(keys, Node) and "test" not in keys.data:
         return _IN_PLANS
     return _IN_TESTS if keys.data.keys().isdisjoint(_PLAN) else _IN_TESTS | _IN_PLANS
 

@@ -138,17 +138,19 @@ class _Look:
     def _read_all(self, node: Node, read: Callable[[], object]) -> bool:
         """Finds all that reading a test or plan raises, and says whether that is nothing: the key that
         an error is about is taken from its node, and the rest read again."""
-        good = True
+        taken: set[tuple[str, Path]] = set()
         while True:
             try:
                 read()
-                return good
+                return not taken
             except MetadataError as error:
-                good = False
+                if (error.name, error.path) in taken:  # that something is missing now
+                    return False
                 self._findings.add(error)
                 wrong = self._nodes.get(error.name)
                 if wrong is None or not _take(error.path, wrong.data):
                     return False
+                taken.add((error.name, error.path[:-1]))
             except TreeError as error:  # another tree, of a phase of discover
                 placed = error if error.file else node.error(error.problem, key="discover")
                 self._findings.add(placed)
