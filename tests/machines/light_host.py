@@ -27,6 +27,10 @@ for own in root var/tmp var/lib; do mount --bind {folder}/$own /$own; done
 if [ -d /etc/dnf ]; then mount --bind {folder}/etc/dnf /etc/dnf; fi
 cat /proc/sys/kernel/random/uuid >/run/machine/boot_id
 mount --bind /run/machine/boot_id /proc/sys/kernel/random/boot_id
+booted=$(($(cat /run/machine/booted 2>/dev/null || date +%s) + 1))
+echo "$booted" >/run/machine/booted
+sed "s/^btime .*/btime $booted/" /proc/stat >/run/machine/stat
+mount --bind /run/machine/stat /proc/stat
 mount --bind {folder}/tmp /tmp
 cd /
 exec env -i PATH={path} {sshd} -D -e -f /run/machine/sshd_config
@@ -90,8 +94,9 @@ def light_hosts_missing() -> str | None:
 class LightHost(Machine):
     """A machine made of namespaces.
 
-    Inside, `reboot` does what it says. /root, /tmp, /var/tmp and /var/lib survive it; /run does not. rpm and dnf have a
-    database and repositories of the host's own, at first empty (`Repository.offer_to`).
+    Inside, `reboot` does what it says; each boot has an id of its own, and a time one second after the last one's.
+    /root, /tmp, /var/tmp and /var/lib survive it; /run does not. rpm and dnf have a database and repositories of the
+    host's own, at first empty (`Repository.offer_to`).
     """
 
     @property
