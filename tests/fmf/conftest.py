@@ -11,20 +11,21 @@ Grow = Callable[[Mapping[str, str]], Path]
 """Writes files below a new tree and returns its root; the text `-> a` is a symlink to `a`."""
 
 
+def write_tree(root: Path, files: Mapping[str, str]) -> Path:
+    """Write the files of a tree below `root`, and return that."""
+    for name, text in {".fmf/version": "1\n", **files}.items():
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if text.startswith("-> "):
+            file.symlink_to(text.removeprefix("-> "))
+        else:
+            file.write_text(text)
+    return root
+
+
 @pytest.fixture
 def grow(tmp_path: Path) -> Grow:
-    def grow(files: Mapping[str, str]) -> Path:
-        root = tmp_path / "tree"
-        for name, text in {".fmf/version": "1\n", **files}.items():
-            file = root / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            if text.startswith("-> "):
-                file.symlink_to(text.removeprefix("-> "))
-            else:
-                file.write_text(text)
-        return root
-
-    return grow
+    return lambda files: write_tree(tmp_path / "tree", files)
 
 
 @pytest.fixture

@@ -45,9 +45,15 @@ class Trees:
         """The tree of a source, adjusted to the plan's context and by further rules."""
         key = f"{source.root}\n{list(rules)}"
         if key not in self._read:
-            same = source.root == self.own.root and self.context == self.own.context and not rules
-            self._read[key] = self.own if same else read_tree(source.root, self.context, rules)
+            self._read[key] = self._tree(source, rules)
         return self._read[key]
+
+    def _tree(self, source: Source, rules: Rules) -> Tree:
+        if source.root != self.own.root:
+            return read_tree(source.root, self.context, rules)
+        if self.context == self.own.context and not rules:
+            return self.own
+        return self.own.adjusted(self.context, rules)
 
 
 def source_of(phase: StepPhase, own: Tree) -> Source:

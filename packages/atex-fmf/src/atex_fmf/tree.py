@@ -6,6 +6,7 @@ translated here, once, and the frames it came through tell which file or node it
 """
 
 import os
+import pickle
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ import fmf
 from ruamel.yaml.error import YAMLError
 
 from .context import Context
+from .debug_log import put_off_formatting
 from .dimensions import Undecided
 from .errors import MetadataError, TreeError
 from .files import yaml_error
@@ -22,13 +24,19 @@ from .places import Path, Places
 
 Rules = Sequence[Mapping[str, Any]]
 """Adjust rules."""
+Tolerate = Callable[[MetadataError], object]
 
 
 class Tree:
     """The nodes of an fmf tree after inheritance and `adjust`, in the order of their names."""
 
     def __init__(
-        self, root: str, nodes: tuple[Node, ...], context: Context, undecided: Undecided
+        self,
+        root: str,
+        nodes: tuple[Node, ...],
+        context: Context,
+        undecided: Undecided,
+        grown: bytes,
     ) -> None:
         self.root = root
         """Absolute path of the folder that holds `.fmf`."""
@@ -36,6 +44,14 @@ class Tree:
         self.nodes = nodes
         """The leaves, more or less what the `select` directive says."""
         self.undecided = undecided
+        self._grown = grown  # the library's tree before it was adjusted, pickled
+
+    def adjusted(self, context: Context, rules: Rules) -> "Tree":
+        """The same tree, adjusted to another context and by further rules; nothing is read again.
+
+        Raises MetadataError.
+        """
+        return _adjusted(pickle.loads(self._grown), self._grown, context, rules, None)
 
 
 def read_tree(
@@ -43,7 +59,7 @@ def read_tree(
     context: Context,
     rules: Rules = (),
     *,
-    tolerate: Callable[[MetadataError], object] | None = None,
+    tolerate: Tolerate | None = None,
 ) -> Tree:
     """The tree that `folder` is in, adjusted to the context, and then by `rules` that are like those of
     `adjust`, but of somebody else: an error about one of them names no node.
@@ -57,6 +73,14 @@ def read_tree(
     """
     tree = _grown(os.path.abspath(folder))
     _check_readable(tree.root)
+    # Pickling takes a tenth of the time that reading takes, and a fifth of what the library's own copy() does.
+    return _adjusted(tree, pickle.dumps(tree), context, rules, tolerate)
+
+
+def _adjusted(
+    tree: Any, grown: bytes, context: Context, rules: Rules, tolerate: Tolerate | None
+) -> Tree:
+    """Adjusts a tree of the library that is as `grown` has it."""
     adjusted_to = fmf.Context(**context)
     undecided = Undecided(adjusted_to)
     if tolerate is None:
@@ -65,13 +89,14 @@ def read_tree(
         _adjust_each(tree, adjusted_to, rules, undecided, tolerate)
     places = Places(tree.root)
     nodes = tuple(_node(leaf, places) for leaf in tree.climb() if leaf.data)
-    return Tree(tree.root, nodes, context, undecided)
+    return Tree(tree.root, nodes, context, undecided, grown)
 
 
 def _grown(start: str) -> Any:
     """The tree with inheritance applied."""
     if not os.path.isdir(start):
         raise TreeError(f"{start}: no such folder")
+    put_off_formatting()
     try:
         return fmf.Tree(start)
     except fmf.utils.RootError as error:
@@ -104,7 +129,7 @@ def _adjust_each(
     context: Any,
     rules: Rules,
     undecided: Undecided,
-    tolerate: Callable[[MetadataError], object],
+    tolerate: Tolerate,
 ) -> None:
     """Adjusts each node by itself, so that an error in one is none of the others'."""
     for node in tree.climb(whole=True):
