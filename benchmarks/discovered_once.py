@@ -1,6 +1,6 @@
 """Discovers once, in a process of its own, and prints the seconds that took: KIND TREE PLAN DIMENSION=VALUE...
 
-`atex` discovers a plan. `fmf` asks of the bare library what any discovery needs of it: to read the tree, copy it, adjust
+`atex` discovers a plan. `fmf` asks the bare library for what any discovery needs: to read the tree, copy it, adjust
 it to the context, and prune it to the tests.
 """
 

@@ -1,5 +1,7 @@
 """Phases of `prepare` and `finish`."""
 
+from textwrap import dedent
+
 from .context import Context
 from .model import Phase
 from .node import Keys
@@ -32,7 +34,7 @@ def _shell(phase: StepPhase) -> Phase:
     return Phase(
         name=phase.name,
         how=phase.how,
-        script=keys.strings("script"),
+        script=tuple(dedent(script) for script in keys.strings("script")),  # as tmt has it
         order=phase.order,
         metadata=dict(keys.data),
     )

@@ -1,5 +1,7 @@
 """Reads a test."""
 
+from textwrap import dedent
+
 from .duration import parse_duration
 from .errors import MetadataError
 from .found import Found
@@ -18,7 +20,7 @@ def read_test(found: Found) -> Test:
     try:
         return Test(
             name=found.name,
-            test=script,
+            test=dedent(script),  # as tmt has it
             path=_path(found),
             tree=source.name,
             # tmt, too, multiplies its default where there was nothing to inherit (`*2`).
