@@ -17,6 +17,10 @@ class MultiplexedSsh:
         """`folder` is for the socket; a socket's path has 107 bytes at most (unix(7))."""
         self._socket = folder / "ssh"
         self._host = host
+        self.target = f"{host.user}@{host.address}"
+        """What follows the options."""
+        self.command = f"ssh -S {self._socket}"
+        """For rsync's `-e`."""
 
     def __enter__(self) -> Self:
         options = [
@@ -45,9 +49,8 @@ class MultiplexedSsh:
         self._ssh([], [command], output)
 
     def _ssh(self, options: list[str], command: list[str], output: IO[bytes] | None = None) -> None:
-        target = f"{self._host.user}@{self._host.address}"
         subprocess.run(
-            ["ssh", "-S", str(self._socket), *options, target, *command],
+            ["ssh", "-S", str(self._socket), *options, self.target, *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             timeout=LIMIT,

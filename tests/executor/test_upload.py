@@ -391,6 +391,25 @@ def test_a_pack_that_is_closed(tree: Path) -> None:
     pack.close()
 
 
+def test_who_waits_for_a_pack_can_be_called_off(tree: Path) -> None:
+    os.mkfifo(tree.parent / "gate")
+    (tree / "file").write_text("x")
+
+    def walk(*_: object) -> bytes:
+        with (tree.parent / "gate").open("rb") as gate:  # until somebody opens it for writing
+            return gate.read()
+
+    with Pack(suite_of(tree)) as pack, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("atex_executor.pack.pack_trees", walk)
+        reader, other = pack.reader(), pack.reader()
+        waiting = Background(reader.digest)
+        reader.give_up()
+        with pytest.raises(UploadFailed, match="the upload was given up"):
+            waiting.result()
+        (tree.parent / "gate").write_bytes(bytes(32))
+        assert other.digest() == "00" * 32
+
+
 # Tests of several trees ------------------------------------------------------------------------------------
 
 

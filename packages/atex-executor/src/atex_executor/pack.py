@@ -18,6 +18,8 @@ from atex_executor.packing import pack_trees
 from atex_executor.places import place_of
 from atex_executor.spool import Reader, Spool
 
+_PATIENCE = 10.0  # seconds
+
 
 class Pack:
     """The trees of `suite`, but for what `exclude` is about, as all machines get them.
@@ -53,7 +55,7 @@ class Pack:
         with self._lock:
             thread = self._thread
         if thread is not None:
-            thread.join()
+            thread.join(_PATIENCE)  # a file system that hangs can not be left
         self._spool.close()
 
     def __enter__(self) -> Self:

@@ -15,8 +15,9 @@ from .bootstrap import make_private
 
 _MOST = 3  # packs
 _UNUSED = 14 * 86400.0  # seconds
-_SPARE = 8  # keeping a pack leaves an eighth of the disk to others,
-_LEAST_SPARE = 16 << 20  # bytes; and so much to the tree itself
+_SPARE = 8  # keeping a pack leaves an eighth of the disk free,
+_MOST_SPARE = 4 << 30  # but no more than that, in bytes,
+_LEAST_SPARE = 16 << 20  # and no less: the tree itself is still to come
 _HEXADECIMAL = frozenset("0123456789abcdef")
 
 
@@ -116,5 +117,6 @@ def is_name(text: str) -> bool:
 
 def _check_room(fd: int) -> None:
     disk = os.fstatvfs(fd)
-    if disk.f_bavail * disk.f_frsize < max(_LEAST_SPARE, disk.f_blocks * disk.f_frsize // _SPARE):
+    share = disk.f_blocks * disk.f_frsize // _SPARE
+    if disk.f_bavail * disk.f_frsize < max(_LEAST_SPARE, min(share, _MOST_SPARE)):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
