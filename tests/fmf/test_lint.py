@@ -188,6 +188,13 @@ def test_remarks(grow: Grow) -> None:
     assert {finding.line: finding.names for finding in lint(root)}[5] == ("/t/a",)
 
 
+def test_tests_in_the_context_of_a_plan(grow: Grow) -> None:
+    plans = "".join(f"/{name}: {{context: {{a: b}}}}\n" for name in "abc")
+    test = f"{TEST}adjust:\n  when: a == b\n  duration: x\n  tty: 5\n"
+    root = grow({"plan.fmf": PLAN + plans, "t.fmf": test})
+    assert [line.split(": ")[0] for line in found(root)] == ["t.fmf:4", "t.fmf:5"]
+
+
 def test_odd_names(grow: Grow) -> None:
     root = grow({"t.fmf": f"{TEST}/a:\n/b*:\n"})
     (finding,) = lint(root, odd_name=lambda name: "odd" if "*" in name else "")

@@ -111,6 +111,8 @@ class _Look:
         for test in found:
             if not isinstance(test.keys, Node):
                 self._at_test(test)
+            elif test.keys is not self._nodes.get(test.keys.name):  # another tree, or context
+                self._read_all(test.keys, partial(_read_test, test))
         self._at_keys(plan)
         for keys, key in ignored_by_plan(plan):
             self._remark(keys, f"{key} is ignored", key)
@@ -147,7 +149,7 @@ class _Look:
                 if (error.name, error.path) in taken:  # that something is missing now
                     return False
                 self._findings.add(error)
-                wrong = self._nodes.get(error.name)
+                wrong = node if error.name == node.name else self._nodes.get(error.name)
                 if wrong is None or not _take(error.path, wrong.data):
                     return False
                 taken.add((error.name, error.path[:-1]))
