@@ -58,11 +58,12 @@ def both(hosts: tuple[LightHost, LightHost], tmt: Tmt, tmp_path: Path, own_home:
 
     def run(tree: Path, plan: str, *options: str) -> tuple[Seen, Seen]:
         atex = Atex(tmp_path / "atex", caller_environment(own_home))
+        theirs = Background(lambda: run_tmt(tmt, hosts[0], tree, plan, *options))
         try:
-            theirs = Background(lambda: run_tmt(tmt, hosts[0], tree, plan, *options))
             ours = run_atex(atex, hosts[1], tree, plan, *options)
-            return theirs.result(LIMIT), ours
         finally:
             atex.kill()
+            seen = theirs.result(LIMIT)
+        return seen, ours
 
     return run

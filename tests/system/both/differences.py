@@ -1,4 +1,7 @@
-"""Where tmt and ATEX differ in the repository beside this file: each is a row of docs/tmt.md."""
+"""Where tmt and ATEX differ in the plan /plans/verdicts of the repository beside this file, and nowhere else.
+
+Each of them is a row of docs/tmt.md.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +15,6 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     tmt: str
     atex: str
     why: str
-    plan: str = "/plans/verdicts"
     verdicts: Mapping[str, tuple[str, str]] = {}
     """tmt's and ours, by the names of tests."""
 

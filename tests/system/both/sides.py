@@ -13,7 +13,6 @@ from tests.machines import LightHost
 from tests.system.both.tmt import Tmt
 
 REPOSITORY = Path(__file__).with_name("repository")
-CONTEXT = {"distro": "fedora-42", "arch": "x86_64,aarch64", "trigger": "commit"}
 EVIDENCE = (
     "var/tmp/evidence"  # the file on a machine where prepare, tests and finish write what they see
 )
@@ -46,7 +45,7 @@ def copy_repository(folder: Path) -> Path:
 
 def run_tmt(tmt: Tmt, host: LightHost, tree: Path, plan: str, *options: str) -> Seen:
     """Run a plan under tmt."""
-    done = tmt.run(tree, plan, *options, context=CONTEXT)
+    done = tmt.run(tree, plan, *options, context=_context(tree, Path()))
     verdicts, parts, files = {}, [], []
     for result in done.results:
         name = result["name"]
@@ -64,8 +63,8 @@ def run_tmt(tmt: Tmt, host: LightHost, tree: Path, plan: str, *options: str) -> 
 def run_atex(atex: Atex, host: LightHost, tree: Path, plan: str, *options: str) -> Seen:
     """Run a plan under ATEX."""
     words = ["--on", f"ssh:{host.user}@{host.address}", "--identity", str(host.identity)]
-    words += [word for pair in CONTEXT.items() for word in ("-c", "=".join(pair))]
-    done = atex("run", tree, "--plan", plan, "--output", atex.results, *words, *options)
+    words += [*_context(tree, tree), "--output", str(atex.results)]
+    done = atex("run", tree, "--plan", plan, *words, *options)
     records = list(read_records(atex.results)) if atex.results.exists() else []
     verdicts, parts, files = {}, [], []
     for record in records:
@@ -77,6 +76,12 @@ def run_atex(atex: Atex, host: LightHost, tree: Path, plan: str, *options: str) 
             sent = [Path(file).name for file in record["files"][1:]]  # the first is its output
             files += [f"{name}: file {file}" for file in sent]
     return Seen(done.code, done.out + done.err, verdicts, [*parts, *files, *_evidence(host)])
+
+
+def _context(tree: Path, seen: Path) -> list[str]:
+    """The options for the context: a dimension, and a file of others, where the tree (for the tool: `seen`) has one."""
+    file = "context.yaml"
+    return ["-c", "trigger=commit", *(["-c", f"@{seen / file}"] if (tree / file).exists() else [])]
 
 
 def _evidence(host: LightHost) -> list[str]:

@@ -50,17 +50,16 @@ class Tmt:
             "TMT_SCRIPTS_DIR": "/var/tmp/tmt-scripts",  # on the host; /usr is not its own
         }
 
-    def run(self, tree: Path, plan: str, *options: str, context: Mapping[str, str] = {}) -> TmtRun:
-        """Run a plan of the tree; `options` are those of `tmt run`."""
+    def run(self, tree: Path, plan: str, *options: str, context: Sequence[str] = ()) -> TmtRun:
+        """Run a plan of the tree, from there; `options` are those of `tmt run`, `context` of tmt itself."""
         run = self._folder / "run"
         host = ["--how", "connect", "--guest", self._host.address, "--user", self._host.user]
-        words = [word for pair in context.items() for word in ("-c", "=".join(pair))]
-        words += ["--root", str(tree), "run", "--all", "--scratch", "--id", str(run), *options]
+        words = [*context, "run", "--all", "--scratch", "--id", str(run), *options]
         words += ["provision", *host, "--key", str(self._host.identity)]
         words += ["plan", "--name", f"^{plan}$"]
         done = subprocess.run(
             [sys.executable, "-c", TMT, *words],
-            cwd=self._folder,
+            cwd=tree,
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
