@@ -58,7 +58,7 @@ class Tmt:
         words += ["provision", *host, "--key", str(self._host.identity)]
         words += ["plan", "--name", f"^{plan}$"]
         done = subprocess.run(
-            [sys.executable, "-c", TMT, *words],
+            [sys.executable, "-P", "-c", TMT, *words],
             cwd=tree,
             env=self._environment,
             stdin=subprocess.DEVNULL,
