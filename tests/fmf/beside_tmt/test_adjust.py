@@ -1,11 +1,13 @@
 """Rules that change a test where the context says so: each operator, decided by tmt and by ATEX."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 import pytest
 
-from tests.fmf.beside_tmt.comparison import Context
-from tests.fmf.beside_tmt.conftest import Agree
+from tests.fmf.beside_tmt.comparison import Context, Outcome, Tmt, atex_selects
+from tests.fmf.beside_tmt.conftest import PLAN, Agree
+from tests.fmf.conftest import write_tree
 
 CONTEXTS: Sequence[Context] = (
     {},
@@ -15,7 +17,7 @@ CONTEXTS: Sequence[Context] = (
 )
 
 # A test for each operator: the one whose rule applies says so in its environment.
-OPERATORS = {
+OPERATORS: Mapping[str, Sequence[str | bool]] = {
     "equal": ["distro == fedora-42", "distro == fedora", "distro == rhel-9, rhel-10"],
     "not-equal": ["distro != fedora", "distro != rhel-9.6, fedora-42"],
     "less": ["distro < rhel-9.7", "distro < fedora-43", "component < bash-5.10"],
@@ -35,31 +37,45 @@ OPERATORS = {
         "distro == rhel and arch == x86_64 or trigger == commit",
         "trigger is not defined and distro is defined or arch == aarch64",
     ],
-    "true-false": ["'true'", "'false'", "false or distro == fedora", "true and arch == x86_64"],
-    "booleans": ["true", "false"],
+    "true-false": ["true", "false", "false or distro == fedora", "true and arch == x86_64"],
+    "booleans": [True, False],
     "other-case": ["distro == rhel-9.6", "distro == RHEL", "distro == Fedora-42"],
     "unknown-dimension": ["nothing == x", "nothing == x or distro == fedora", "nothing != x"],
     "several-values": ["arch == aarch64, x86_64", "arch != s390x", "arch == ppc64le"],
 }
 
-TEXT_BEFORE_TESTS = "test: run\nenvironment: {APPLIED: 'no'}\n"
 
-
-@pytest.mark.parametrize("rules", OPERATORS.values(), ids=OPERATORS)
-def test_operators(agree: Agree, rules: Sequence[str]) -> None:
-    tests = [
-        f"/rule-{number}: {{adjust: [{{when: {_quoted(rule)}, environment: {{APPLIED: 'yes'}}}}]}}\n"
+@pytest.fixture(scope="module")
+def decided(tmt: Tmt, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Outcome, Outcome]]:
+    """Our outcome and tmt's in each context, of one tree with all rules: /rules/OPERATOR/NUMBER."""
+    tests = "test: run\nenvironment: {APPLIED: 'no'}\n" + "".join(
+        f"/{operator}/{number}: {{adjust: [{{when: {json.dumps(rule)}, environment: {{APPLIED: 'yes'}}}}]}}\n"
+        for operator, rules in OPERATORS.items()
         for number, rule in enumerate(rules)
+    )
+    tree = write_tree(tmp_path_factory.mktemp("tree"), {"plan.fmf": PLAN, "rules.fmf": tests})
+    return [
+        (atex_selects(tree, "/plan", context), tmt.selects(tree, "/plan", context))
+        for context in CONTEXTS
     ]
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_operators(operator: str, decided: list[tuple[Outcome, Outcome]]) -> None:
     applied = set()
-    for context in CONTEXTS:
-        outcome = agree({"rules.fmf": TEXT_BEFORE_TESTS + "".join(tests)}, context=context)
-        applied |= {test["environment"]["APPLIED"] for test in outcome["tests"]}
+    for outcome in decided:
+        ours, tmts = (
+            {
+                test["name"]: test["environment"]["APPLIED"]
+                for test in one["tests"]
+                if test["name"].startswith(f"/rules/{operator}/")
+            }
+            for one in outcome
+        )
+        assert ours == tmts
+        assert len(ours) == len(OPERATORS[operator])
+        applied |= set(ours.values())
     assert applied == {"yes", "no"}
-
-
-def _quoted(rule: str) -> str:
-    return rule if rule in {"true", "false"} or rule.startswith("'") else f"'{rule}'"
 
 
 ADJUSTED = {

@@ -12,7 +12,7 @@ from tests.fmf.beside_tmt.conftest import assert_equal
 from tests.fmf.beside_tmt.generated import CONTEXTS, trees
 from tests.fmf.conftest import write_tree
 
-EXAMPLES = 60
+EXAMPLES = 50
 
 
 @settings(max_examples=EXAMPLES)
