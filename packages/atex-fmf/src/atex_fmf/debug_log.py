@@ -2,7 +2,7 @@
 
 The library formats the data of all nodes for it, twice each, and only then asks whether anybody wants the log. That
 takes half of the time in which it reads a tree. So formatting is put off until somebody wants it; what is logged and
-shown stays the same.
+shown stays the same. Why we reach into the library at all: docs/decisions/0016-no-debug-log-that-nobody-reads.md.
 """
 
 from pprint import pformat
