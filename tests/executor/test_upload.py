@@ -6,6 +6,7 @@ import shutil
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -303,6 +304,14 @@ def test_a_file_that_was_just_written_to_is_read_again(tree: Path, meddle: Meddl
     file.write_text("before")
     meddle(lambda: file.write_text("then"), 1)
     assert contents_of(tree) == b"then"
+
+
+def test_a_clock_that_was_set_back(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody writes to a file that was changed in the future."""
+    (tree / "file").write_text("x")
+    now = time.time_ns
+    monkeypatch.setattr("atex_executor.packing.time.time_ns", lambda: now() - 3600 * 10**9)
+    assert contents_of(tree) == b"x"
 
 
 @pytest.mark.parametrize("size", [10_000, 3_000_000])

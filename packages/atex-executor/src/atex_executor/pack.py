@@ -18,7 +18,7 @@ from atex_executor.packing import pack_trees
 from atex_executor.places import place_of
 from atex_executor.spool import Reader, Spool
 
-_PATIENCE = 10.0  # seconds
+_PATIENCE = 5.0  # seconds
 
 
 class Pack:

@@ -145,10 +145,10 @@ def _read_at_rest(fd: int, path: bytes) -> tuple[os.stat_result, bytes]:
     """Return what a file is and holds at one moment. Raises OSError where it changes all the time."""
     before: bytes | None = None
     for _ in range(_TRIES):
-        rests = _rests(fd)
         status = os.fstat(fd)
+        rested = _rests(status)
         data = os.pread(fd, status.st_size, 0)
-        if rests and os.fstat(fd).st_ctime_ns == status.st_ctime_ns:
+        if rested and os.fstat(fd).st_ctime_ns == status.st_ctime_ns:
             return status, data
         if before is not None and len(data) > len(before) and data.startswith(before):
             return status, data
@@ -160,14 +160,17 @@ def _read_at_rest(fd: int, path: bytes) -> tuple[os.stat_result, bytes]:
 def _wait_for_rest(fd: int) -> None:
     """Wait until a file was not touched for a moment, or for some moments."""
     for _ in range(_TRIES):
-        if _rests(fd):
+        if _rests(os.fstat(fd)):
             return
         time.sleep(_REST)
 
 
-def _rests(fd: int) -> bool:
-    """Was a file not touched for a moment? The times of files move in steps: in the last one much may happen."""
-    return os.fstat(fd).st_ctime_ns < time.time_ns() - _REST * 1e9
+def _rests(status: os.stat_result) -> bool:
+    """Was a file not touched for a moment? The times of files move in steps: in the last one much may happen.
+
+    Where the clock was set back meanwhile, those of files that nobody touches lie in the future.
+    """
+    return not 0 <= time.time_ns() - status.st_ctime_ns <= _REST * 1e9
 
 
 def _blocks(fd: int, size: int, path: bytes) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ TYPE_CHECKING = False  # as mypy knows it; typing stays out of the agent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PIECE = 1 << 20  # bytes
+_PIECE = 1 << 17  # bytes
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SPECIAL = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 
