@@ -317,10 +317,10 @@ def test_nobody_comes_back(agent: Agent) -> None:
 
 
 def test_who_comes_back_in_time_stops_the_clock(agent: Agent) -> None:
-    host = agent.attach(linger=0.3)
+    host = agent.attach(linger=1.0)
     host.drop()
     again = agent.attach()
-    assert again.run("sleep 0.5; exit 4").exited.exit_code == 4
+    assert again.run("sleep 1.2; exit 4").exited.exit_code == 4
 
 
 # Imports ---------------------------------------------------------------------------------------------------
