@@ -115,6 +115,8 @@ def test_what_is_missing_has_the_place_of_what_it_is_missing_in(grow: Grow) -> N
     ("where", "text"),
     [
         ("t.fmf:3", TEST + "tag: [a]\ntag+: b\n"),
+        ("t.fmf:3", TEST + "require: {type: file}\nrequire-: [[a]]\n"),
+        ("t.fmf:3", TEST + "duration: 5m\nduration~: /(/x/\n"),
         ("t.fmf:4", TEST + "environment:\n  A: 1\nenvironment+: {A-: b}\n"),
         ("t.fmf:4", TEST + "adjust:\n  - tag: a\n  - when: what is this\n"),
         ("t.fmf:3", TEST + "adjust:\n  when: what is this\n"),

@@ -103,9 +103,9 @@ def _grown(start: str) -> Any:
         raise TreeError(
             f"no fmf tree in {start} or above it; `fmf init` in its top folder starts one"
         ) from error
-    except fmf.utils.MergeError as error:
-        raise _at_node(error, "inherit") from error
     except Exception as error:
+        if _locals(error, function="inherit", variable="self"):
+            raise _at_node(error, "inherit") from error
         raise _at_file(error, start) from error
 
 
