@@ -214,7 +214,7 @@ class Host:
             if "error" in answer:
                 raise Lost(answer["error"])
             if answer["need"]:
-                self.stdin.write(agent_archive().data)
+                self.write(agent_archive().data)
         self._skip_to(MAGIC)
         hello = self.receive()
         if isinstance(hello, Busy):
@@ -251,8 +251,16 @@ class Host:
         if isinstance(message, Lengths | Start | Cancel | HangUp | End):
             self.agent.order += 1
             number = self.agent.order
-        self.stdin.write(encode_host_message(message, number))
+        self.write(encode_host_message(message, number))
         return number
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, as they are."""
+        while data:
+            if not select.select([], [self.stdin], [], PATIENCE)[1]:
+                raise AssertionError(f"nothing was taken for {PATIENCE} s")
+            # So much never blocks where there is room at all: pipe(7).
+            data = data[os.write(self.stdin.fileno(), data[: select.PIPE_BUF]) :]
 
     def receive(self) -> AgentMessage:
         """The next message; those of runs are applied. Raises Lost at the end of the stream."""

@@ -205,7 +205,7 @@ def test_bridges_that_start_at_once_find_one_daemon(agent: Agent) -> None:
 
 def test_a_host_that_sends_what_is_no_frame_is_hung_up(agent: Agent) -> None:
     host = agent.attach()
-    host.stdin.write(b"\xff" * 100)
+    host.write(b"\xff" * 100)
     with pytest.raises(Lost):
         host.receive()
     host.drop()

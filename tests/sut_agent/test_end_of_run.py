@@ -238,7 +238,7 @@ def test_an_error_in_the_agent_itself_ends_the_test_and_is_told_to_the_next_host
     host = agent.attach()
     run = start(host, "echo $$ >pids; UP; while :; do sleep 0.01; done")
     # An order without what it must have, which no host of this version sends.
-    host.stdin.write(pack(run + 1, {"kind": "cancel"}))
+    host.write(pack(run + 1, {"kind": "cancel"}))
     with pytest.raises(Lost):
         host.wait(run)
     (leader,) = pids(host)
