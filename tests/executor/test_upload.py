@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from atex_executor import Executor, Pack, UploadFailed
+from atex_executor import Executor, Pack, PackFailed, UploadFailed
 from atex_executor.upload import Upload
 from atex_fmf import Suite, Test
 from atex_provision import Channel, Connection, ConnectionLost, LocalConnection
@@ -264,7 +264,7 @@ def test_a_file_that_can_not_be_read_is_named(
         return whole(path, flags, *more)
 
     monkeypatch.setattr("atex_executor.packing.os.open", refusing)
-    with pytest.raises(UploadFailed, match=r"the tree can not be read: .*/secret: Permission"):
+    with pytest.raises(PackFailed, match=r"the tree can not be read: .*/secret: Permission"):
         send(local, machine.command(), tree)
     eventually(lambda: not entries(machine.session))
 
@@ -321,7 +321,7 @@ def test_a_file_that_changes_all_the_time_is_an_error(
     file = tree / "file"
     file.write_bytes(b"a" * size)
     meddle(lambda: file.write_bytes(os.urandom(1) * size), 1000)
-    with pytest.raises(UploadFailed, match="/file: somebody writes to it all the time"):
+    with pytest.raises(PackFailed, match="/file: somebody writes to it all the time"):
         contents_of(tree)
 
 
@@ -344,7 +344,7 @@ def test_a_large_file_that_shrinks_is_an_error(tree: Path, meddle: Meddle) -> No
     file = tree / "file"
     file.write_bytes(bytes(3_000_000))
     meddle(lambda: os.truncate(file, 5), 1)
-    with pytest.raises(UploadFailed, match="/file: somebody writes to it"):
+    with pytest.raises(PackFailed, match="/file: somebody writes to it"):
         contents_of(tree)
 
 
@@ -352,7 +352,7 @@ def test_no_room_for_the_pack(tree: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("tempfile.tempdir", "/dev/null")
     with Pack(suite_of(tree)) as pack:
         message = r"the tree can not be packed in /dev/null \(TMPDIR\): Not a directory"
-        with pytest.raises(UploadFailed, match=message):
+        with pytest.raises(PackFailed, match=message):
             pack.reader().digest()
 
 
@@ -395,7 +395,7 @@ def test_a_pack_that_is_closed(tree: Path) -> None:
     pack = Pack(suite_of(tree))
     pack.close()
     pack.close()
-    with pytest.raises(UploadFailed, match="the pack was closed"):
+    with pytest.raises(PackFailed, match="the pack was closed"):
         pack.reader().digest()
     pack.close()
 
@@ -413,8 +413,9 @@ def test_who_waits_for_a_pack_can_be_called_off(tree: Path) -> None:
         reader, other = pack.reader(), pack.reader()
         waiting = Background(reader.digest)
         reader.give_up()
-        with pytest.raises(UploadFailed, match="the upload was given up"):
+        with pytest.raises(UploadFailed, match="the upload was given up") as raised:
             waiting.result()
+        assert not isinstance(raised.value, PackFailed)
         (tree.parent / "gate").write_bytes(bytes(32))
         assert other.digest() == "00" * 32
 
@@ -462,7 +463,7 @@ def test_a_tree_that_can_not_be_brought_leaves_nothing_there(
 ) -> None:
     executor = Executor(connection, suite_of(tree, "true"), work=work)
     shutil.rmtree(tree)
-    with pytest.raises(UploadFailed, match="the tree can not be read"):
+    with pytest.raises(PackFailed, match="the tree can not be read"):
         executor.start()
     assert executor.left is None
     assert not list(Path(work).glob("sessions/*"))

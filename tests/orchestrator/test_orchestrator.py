@@ -23,7 +23,7 @@ from atex_orchestrator.events import (
 from atex_orchestrator.results import read_events, read_run
 from atex_orchestrator.worker import LONGEST_REASON
 
-from tests.orchestrator.provisioners import Broken, Deaf, Endless, Refusing, Watched
+from tests.orchestrator.provisioners import Broken, Deaf, Endless, Fresh, Refusing, Watched
 
 
 def suite_of(tmp_path: Path, count: int) -> Suite:
@@ -234,6 +234,27 @@ def test_a_disk_that_is_full_for_all_but_records_stops_the_run(
     assert sum(isinstance(event, TestStarted) for event in events) == 1
     reasons = [event.reason for event in events if isinstance(event, RunStopping)]
     assert reasons == ["the run folder can not be written: no room for results"]
+
+
+def test_a_tree_that_can_not_be_packed_stops_the_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is no machine's fault: none is asked for instead of those that it was to be brought to."""
+    tests = suite_of(tmp_path, 5).tests
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.add_platform("p", Suite(root=str(tmp_path / "none"), tests=tests))
+    orchestrator.add_provisioner(Fresh, platform="p", max_workers=2)
+    summary = orchestrator.run()
+    reason = f"the tree can not be read: {tmp_path}/none: No such file or directory"
+    assert summary.stopped == reason
+    assert {record.note for record in summary.infra} == {reason}
+    assert summary.counts == {"infra": 5}
+    assert not summary.left
+    events = list(read_events(tmp_path / "run"))
+    requested = [event.worker for event in events if isinstance(event, MachineRequested)]
+    released = [event.worker for event in events if isinstance(event, MachineReleased)]
+    assert requested == sorted(released) == [1, 2]
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_a_listener_that_raises_stops_the_run(tmp_path: Path) -> None:

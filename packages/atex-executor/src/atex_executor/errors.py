@@ -21,7 +21,11 @@ class SessionGone(ExecutorError):
 
 
 class UploadFailed(ExecutorError):
-    """The tree could not be brought to the machine: a file here can not be read, or there is no room over there."""
+    """The tree could not be brought to the machine: there is no room over there, say."""
+
+
+class PackFailed(UploadFailed):
+    """The tree can be brought to no machine: a file here can not be read, or there is no room to pack it."""
 
 
 class UnsupportedPhase(ExecutorError):

@@ -152,7 +152,7 @@ class Executor:
         What was begun is taken back where that fails; a session that could not be looked at is left as it is.
 
         Raises UnsupportedPhase before anything is done, AgentUnavailable, MachineBusy among them, UploadFailed,
-        SessionGone, MachineLost, ProvisionError, TimeoutError, and ExecutorError when cancelled.
+        PackFailed among them, SessionGone, MachineLost, ProvisionError, TimeoutError, and ExecutorError when cancelled.
         """
         check_plan(self.suite.plan)
         try:

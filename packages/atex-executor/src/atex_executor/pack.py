@@ -12,7 +12,7 @@ from typing import Self
 
 from atex_fmf import Suite
 
-from atex_executor.errors import UploadFailed
+from atex_executor.errors import PackFailed
 from atex_executor.exclude import Exclusion
 from atex_executor.packing import pack_trees
 from atex_executor.places import place_of
@@ -73,7 +73,7 @@ class Pack:
         spool = self._spool
         try:
             spool.finish(pack_trees(self._trees, self._exclusion, spool.write).hex())
-        except UploadFailed as error:
+        except PackFailed as error:
             spool.fail(str(error))
         except OSError as error:
             file = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import IO
 
-from atex_executor.errors import UploadFailed
+from atex_executor.errors import PackFailed, UploadFailed
 
 _BLOCK = 256 << 10  # bytes
 
@@ -33,10 +33,10 @@ class Spool:
         self._file: IO[bytes] | None = None
 
     def write(self, data: bytes) -> None:
-        """Add to the stream. Raises UploadFailed where that is not possible, and after `fail()`."""
+        """Add to the stream. Raises PackFailed where that is not possible, and after `fail()`."""
         with self.changed:
             if self.failure is not None:
-                raise UploadFailed(self.failure)
+                raise PackFailed(self.failure)
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile()  # noqa: SIM115  # `close()` does
@@ -44,9 +44,7 @@ class Spool:
             self._file.flush()
         except OSError as error:
             where = f"{tempfile.gettempdir()} (TMPDIR)"
-            raise UploadFailed(
-                f"the tree can not be packed in {where}: {error.strerror}"
-            ) from error
+            raise PackFailed(f"the tree can not be packed in {where}: {error.strerror}") from error
         with self.changed:
             self.size += len(data)
             self.changed.notify_all()
@@ -74,7 +72,7 @@ class Spool:
     def descriptor(self) -> int:
         """Return a descriptor of the file, which is the caller's; with `changed` held."""
         if self._file is None:
-            raise UploadFailed(self.failure or "the pack was closed")
+            raise PackFailed(self.failure or "the pack was closed")
         return os.dup(self._file.fileno())
 
 
@@ -86,12 +84,12 @@ class Reader:
         self._given_up = False  # guarded by the spool's `changed`
 
     def digest(self) -> str:
-        """Wait for the whole stream; return its digest. Raises UploadFailed."""
+        """Wait for the whole stream; return its digest. Raises PackFailed, and UploadFailed when given up."""
         self._wait(lambda: bool(self._spool.digest))
         return self._spool.digest
 
     def blocks(self) -> Iterator[bytes]:
-        """Yield it all, in pieces. Raises UploadFailed."""
+        """Yield it all, in pieces. Raises as `digest()`."""
         self._wait(lambda: self._spool.size > 0)
         with self._spool.changed:
             fd = self._spool.descriptor()
@@ -119,6 +117,8 @@ class Reader:
         spool = self._spool
         with spool.changed:
             spool.changed.wait_for(lambda: self._given_up or spool.failure is not None or ready())
-            if self._given_up or spool.failure is not None:
-                raise UploadFailed(spool.failure or "the upload was given up")
+            if spool.failure is not None:
+                raise PackFailed(spool.failure)
+            if self._given_up:
+                raise UploadFailed("the upload was given up")
             return spool.size

@@ -31,7 +31,7 @@ class Upload:
         self._heard = b""
 
     def run(self) -> None:
-        """Return when the trees are there. Raises UploadFailed and ConnectionLost."""
+        """Return when the trees are there. Raises UploadFailed, PackFailed among them, and ConnectionLost."""
         try:
             if not self._name_it():
                 self._send_it()

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 
 import msgspec
-from atex_executor import FolderSink, Pack, SinkError, unstarted_record
+from atex_executor import FolderSink, Pack, PackFailed, SinkError, unstarted_record
 from atex_fmf import Suite, Test
 from atex_provision import Provisioner
 
 from atex_orchestrator.books import close_books
 from atex_orchestrator.events import (
     Event,
+    MachineFailed,
     MachineReleased,
     MachineRequested,
     OfWorker,
@@ -207,9 +208,11 @@ class PoolRun:
             self._running.pop(worker.number, None)
         if isinstance(event, MachineReleased):
             self._ended.append(self._workers.pop(worker.number))
-        if isinstance(event, TestFinished | MachineReleased) and worker.error is not None:
-            self._break(worker.error)
         self._tell(event)
+        if worker.error is not None and isinstance(
+            event, MachineFailed | TestFinished | MachineReleased
+        ):
+            self._stop(self._fault(worker.error))  # before another machine is asked for
         self._carry_out(self._scheduler.handle(event))
 
     def _stop(self, abort: Abort) -> None:
@@ -279,11 +282,17 @@ class PoolRun:
                 self._inbox.put(Abort(f"the listener of events broke: {error}"))
 
     def _break(self, error: Exception) -> None:
-        """Stop the run for something that is neither a test's nor a machine's doing."""
+        """Stop the run for a fault of the host, when what is going on is done."""
+        self._inbox.put(self._fault(error))
+
+    def _fault(self, error: Exception) -> Abort:
+        """Return what stops the run for something that is neither a test's nor a machine's doing."""
+        if isinstance(error, PackFailed):
+            return Abort(str(error))
         if isinstance(error, OSError | SinkError):
             reason = error.strerror if isinstance(error, OSError) else error
-            self._inbox.put(Abort(f"the run folder can not be written: {reason}"))
-            return
-        _log.error("the run broke", exc_info=error)
+            return Abort(f"the run folder can not be written: {reason}")
+        if error is not self._broken:  # a worker says it more than once
+            _log.error("the run broke", exc_info=error)
         self._broken = self._broken or error
-        self._inbox.put(Abort(f"atex broke: {type(error).__name__}: {error}"))
+        return Abort(f"atex broke: {type(error).__name__}: {error}")

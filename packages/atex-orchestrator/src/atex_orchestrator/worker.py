@@ -20,6 +20,7 @@ from atex_executor import (
     ExecutorError,
     MachineLost,
     Pack,
+    PackFailed,
     PhaseFailed,
     Sink,
     SinkError,
@@ -150,7 +151,7 @@ class Worker:
             step()
         except Stopped:
             pass
-        except SinkError as error:
+        except (SinkError, PackFailed) as error:
             self.error = error
             self._failed(error)
         except (MachineLost, ProvisionError) as error:
