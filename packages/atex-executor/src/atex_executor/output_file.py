@@ -15,11 +15,13 @@ from atex_sut_agent.protocol import (
 )
 
 from atex_executor.errors import ProtocolBroken
+from atex_executor.masking import Mask
 from atex_executor.sink import Sink
 from atex_executor.wishes import TOO_MANY, Bounds, OnMark, ignore_mark
 
 TAIL_LINES = 10  # of the end of what a script printed
-TAIL_BYTES = 2000  # the same
+TAIL_CHARACTERS = 2000  # the same
+KEPT = 16 << 10  # bytes; more than is shown, so that a secret is whole when it is masked
 
 _log = logging.getLogger(__name__)
 
@@ -43,12 +45,20 @@ class OutputFile:
         self._bounds = Bounds()  # the same
         self._warned = False
 
-    @property
-    def tail(self) -> tuple[str, ...]:
-        """The last lines that the present script printed: few, and whole but for one that is very long."""
+    def tail(self, mask: Mask) -> tuple[str, ...]:
+        """Return the last lines that the present script printed, without secrets.
+
+        They are few, and whole but for one that is very long.
+        """
         lines = self._end.decode("utf-8", "replace").splitlines()
-        cut = len(self._end) == TAIL_BYTES and len(lines) > 1
-        return tuple(lines[cut:][-TAIL_LINES:])
+        if len(self._end) < KEPT:
+            masked = [mask(line) for line in lines]
+        else:
+            masked = [mask(line) for line in lines[1:]] or [mask.end_of_line(lines[0])]
+        shown = masked[-TAIL_LINES:]
+        while len(shown) > 1 and sum(map(len, shown)) > TAIL_CHARACTERS:
+            del shown[0]
+        return tuple(line[-TAIL_CHARACTERS:] for line in shown)
 
     def next_script(self) -> None:
         """Another script begins; its offsets count from here."""
@@ -68,7 +78,7 @@ class OutputFile:
                     )
                 self._sink.output(self.path, self._length, tail)
                 self._length += len(tail)
-                self._end = (self._end + tail[-TAIL_BYTES:])[-TAIL_BYTES:]
+                self._end = (self._end + tail[-KEPT:])[-KEPT:]
             case Results():
                 self._results = message.first - 1 + tail.count(b"\n")
                 self._warn_of_results()

@@ -103,7 +103,7 @@ class Phases:
                 f"{self._machine}: {what} failed: {reason}",
                 status=verdict.status,
                 output=output.path,
-                tail=tuple(map(self._mask, output.tail)),
+                tail=output.tail(self._mask),
             )
 
 
