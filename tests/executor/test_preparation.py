@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from atex_executor import PhaseFailed, phases
+from atex_executor import FolderSink, PhaseFailed, SinkFull, phases
 from atex_fmf import Phase, Plan, Test
 from atex_provision import LocalConnection
 
@@ -285,6 +285,25 @@ def test_a_host_that_is_interrupted_meanwhile(
         signal.signal(signal.SIGALRM, before)
     (record,) = run.records()
     assert (record["status"], record["note"]) == ("infra", "interrupted on the host")
+
+
+def test_a_disk_that_is_full_meanwhile(
+    local: LocalConnection,
+    execute: Execute,
+    run: Run,
+    tools: Tools,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def output(self: FolderSink, path: str, offset: int, data: bytes) -> None:
+        raise SinkFull("no room for results")
+
+    monkeypatch.setattr(FolderSink, "output", output)
+    environment = tools(rpm="exit 1", dnf="exit 0")
+    executor = execute(local, needing("/test", "one"), environment=environment)
+    with pytest.raises(SinkFull, match="no room for results"):
+        executor.run(executor.suite.tests[0], run.sink)
+    (record,) = run.records()
+    assert (record["status"], record["note"]) == ("infra", "no room for results")
 
 
 def test_names_of_the_plan_are_not_ours(

@@ -14,7 +14,7 @@ from atex_sut_agent.protocol import Hello
 
 from atex_executor.attachment import Launch
 from atex_executor.attempts import Attempts, RunOutcome
-from atex_executor.errors import ExecutorError, MachineBusy, PhaseFailed, SessionGone
+from atex_executor.errors import ExecutorError, MachineBusy, PhaseFailed, SessionGone, SinkError
 from atex_executor.masking import Mask
 from atex_executor.pack import Pack
 from atex_executor.phases import PHASE_LIMIT, Phases, check_plan
@@ -189,8 +189,9 @@ class Executor:
         What it requires, and is not known to be installed, is installed first; where that fails the record is "infra",
         and the machine as good as before.
 
-        Raises SinkError where it can not be begun in the journal or that record not be written, and nothing for what
-        the test or the machine does.
+        Raises SinkError where it can not be begun in the journal or that record not be written, or not what an
+        installation prints (the record, "infra", has the error's words then), and nothing for what the test or the
+        machine does.
         """
         refusal = self._refusal()
         if refusal is not None:
@@ -248,8 +249,9 @@ class Executor:
     def _bring_packages(self, test: Test, sink: Sink, attempt: int) -> Lacking | None:
         try:
             return self._preparation.bring(test, sink, self._tree, attempt)
-        except BaseException:  # Ctrl-C for instance; the attempt has its record nevertheless
-            self._attempts.refuse(test, sink, attempt, "interrupted on the host")
+        except BaseException as error:  # the attempt has its record nevertheless
+            note = str(error) if isinstance(error, SinkError) else "interrupted on the host"
+            self._attempts.refuse(test, sink, attempt, note)
             raise
 
     # Starting --------------------------------------------------------------------------------------------
