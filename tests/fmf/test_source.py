@@ -1,6 +1,7 @@
 """Tests of other trees: url, ref and path of a phase of discover. Real git."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,47 @@ def test_a_branch_that_moves_is_followed(grow: Grow, remote: Path) -> None:
         assert len(suite(grow, f"{{how: fmf, url: '{remote}'{ref}}}").tests) == 2
 
 
+def test_a_tag_that_moves_is_followed(grow: Grow, remote: Path) -> None:
+    phase = f"{{how: fmf, url: '{remote}', ref: v1}}"
+    assert places(suite(grow, phase)) == [("/t/old", "default-0", "/")]
+    git(remote, "tag", "--force", "v1")
+    assert places(suite(grow, phase)) == [("/t/new", "default-0", "/data")]
+
+
+def test_a_branch_that_is_gone_is_an_error(grow: Grow, remote: Path) -> None:
+    git(remote, "branch", "side")
+    phase = f"{{how: fmf, url: '{remote}', ref: side}}"
+    assert suite(grow, phase).tests
+    git(remote, "branch", "--delete", "side")
+    with pytest.raises(MetadataError, match=r"at side cannot be fetched: .*pathspec"):
+        suite(grow, phase)
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"], ids=["whole", "shallow"])
+def test_another_default_branch_is_followed(grow: Grow, remote: Path, scheme: str) -> None:
+    phase = f"{{how: fmf, url: '{scheme}{remote}'}}"
+    assert places(suite(grow, phase)) == [("/t/new", "default-0", "/data")]
+    git(remote, "branch", "--move", "main", "trunk")
+    git(remote, "reset", "--hard", "v1")
+    assert places(suite(grow, phase)) == [("/t/old", "default-0", "/")]
+
+
+def test_git_never_asks_for_a_password_when_it_looks_for_news(
+    grow: Grow, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phase = f"{{how: fmf, url: '{remote}'}}"
+    assert suite(grow, phase).tests
+    log = tmp_path / "log"
+    real = shutil.which("git")
+    wrapper = f'#!/bin/sh\necho "$1 $GIT_TERMINAL_PROMPT" >> {log}\nexec {real} "$@"\n'
+    write(tmp_path, {"bin/git": wrapper})
+    (tmp_path / "bin/git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    monkeypatch.delenv("GIT_TERMINAL_PROMPT", raising=False)
+    assert suite(grow, phase).tests
+    assert log.read_text().split("\n") == ["fetch 0", "remote 0", "checkout 0", "reset 0", ""]
+
+
 def test_a_tree_that_no_test_comes_from_is_not_brought(grow: Grow, remote: Path) -> None:
     assert suite(grow, f"{{how: fmf, url: '{remote}', test: nothing}}").trees == {}
 
@@ -77,7 +119,9 @@ def test_another_revision_of_the_plans_own_repository(grow: Grow, remote: Path) 
     found = discover(remote / "deep/er")
     assert places(found) == [("/x", "default-0", "/deep/er/x")]
     write(remote, {"plan.fmf": "discover: {how: fmf, ref: v1}"})
-    assert places(discover(remote)) == [("/t/old", "default-0", "/")]
+    git(remote, "checkout", "--detach")  # as in most CI
+    for _ in range(2):
+        assert places(discover(remote)) == [("/t/old", "default-0", "/")]
 
 
 @pytest.mark.parametrize("absolute", [True, False])

@@ -5,7 +5,13 @@ import os
 import subprocess
 
 import fmf
-from fmf.utils import fetch_repo, get_cache_directory, set_cache_expiration
+from filelock import FileLock
+from fmf.utils import (
+    FETCH_LOCK_TIMEOUT,
+    LOCK_SUFFIX_FETCH,
+    fetch_repo,
+    get_cache_directory,
+)
 
 from .node import Keys
 
@@ -17,6 +23,8 @@ _SILENT = {
     "GIT_HTTP_LOW_SPEED_LIMIT": "100",
     "GIT_HTTP_LOW_SPEED_TIME": "60",
 }
+_BRANCHES = ("+refs/heads/*:refs/heads/*", "+refs/heads/*:refs/remotes/origin/*")
+_TAGS = "+refs/tags/*:refs/tags/*"
 
 
 def fetch(url: str, ref: str, phase: Keys) -> str:
@@ -35,12 +43,45 @@ def fetch(url: str, ref: str, phase: Keys) -> str:
             raise phase.error(f"{key}: {value} is neither a repository nor a revision", key=key)
     digest = hashlib.sha256(f"{url}\n{ref}".encode()).hexdigest()[:16]
     try:
-        set_cache_expiration(0)  # the library looks for news each 20 minutes, tmt each time
         folder = os.path.join(get_cache_directory(), f"atex-{digest}")
-        return str(fetch_repo(url, ref or None, destination=folder, env={**_SILENT, **os.environ}))
-    except (fmf.utils.GeneralError, OSError) as error:
+        with FileLock(f"{folder}{LOCK_SUFFIX_FETCH}", timeout=FETCH_LOCK_TIMEOUT):
+            _renew(folder, ref)
+        return str(fetch_repo(url, ref or None, destination=folder, env=_environment()))
+    except (fmf.utils.GeneralError, OSError, subprocess.CalledProcessError) as error:
         what = f"{url} at {ref}" if ref else url
         raise phase.error(f"{key}: {what} cannot be fetched: {_words(error)}", key=key) from error
+
+
+def _renew(folder: str, ref: str) -> None:
+    """Gives a clone, where there is one, the branches and tags that the repository has now.
+
+    The library keeps branches that are gone, tags that moved and the default branch of old, looks for
+    news every 20 minutes, and lets git ask for a password then.
+    """
+    if not os.path.isdir(os.path.join(folder, ".git")):
+        return
+    shallow = os.path.exists(os.path.join(folder, ".git/shallow"))  # was cloned without a ref
+    news = ["--depth=1", "origin", *_BRANCHES] if shallow else ["origin", *_BRANCHES, _TAGS]
+    _git(folder, "fetch", "--prune", "--force", "--update-head-ok", *news)
+    if not ref:
+        _git(folder, "remote", "set-head", "origin", "--auto")
+
+
+def _git(folder: str, *arguments: str) -> None:
+    subprocess.run(
+        ["git", *arguments],
+        cwd=folder,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=True,
+    )
+
+
+def _environment() -> dict[str, str]:
+    return {**_SILENT, **os.environ}
 
 
 def repository(folder: str, phase: Keys) -> str:
@@ -54,7 +95,7 @@ def repository(folder: str, phase: Keys) -> str:
 
 
 def _words(error: Exception) -> str:
-    cause = error.__context__
+    cause = error if isinstance(error, subprocess.CalledProcessError) else error.__context__
     if isinstance(cause, subprocess.CalledProcessError):
         return " ".join(str(cause.output).split())
     return str(error)
