@@ -88,6 +88,14 @@ PLANS = {
                 path: /t
               - {name: /off, test: 'false', enabled: false}
         """,
+    "shell-null": """
+        discover:
+            how: shell
+            tests:
+              - {name: /a, test: run}
+              - {name: /b, test: run, enabled: null}
+              - {name: /c, test: run, manual: null}
+        """,
     "shell-is-the-default": "discover: {tests: [{name: /a, test: run}]}\n",
     "shell-and-fmf": """
         discover:

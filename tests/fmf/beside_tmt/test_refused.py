@@ -29,6 +29,7 @@ BOTH = {
     "yaml": ("discover: {how: fmf}", "test: [run\n"),
     "environment-file-is-missing": ("discover: {how: fmf}\nenvironment-file: no.env", TESTS),
     "disabled-plan": ("discover: {how: fmf}\nenabled: false", TESTS),
+    "disabled-plan-by-null": ("discover: {how: fmf}\nenabled: null", TESTS),
     "shell-test-without-a-name": ("discover: {how: shell, tests: [{test: run}]}", TESTS),
     "shell-test-without-a-script": ("discover: {how: shell, tests: [{name: /a}]}", TESTS),
 }

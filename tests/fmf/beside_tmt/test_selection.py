@@ -78,6 +78,8 @@ TREES = {
     "order-negative-and-large": "test: x\n/b: {order: -10}\n/a: {order: 1000}\n/c: {order: 0}\n",
     "enabled-is-inherited": "test: x\nenabled: false\n/a: {}\n/b: {enabled: true}\n",
     "manual-is-inherited": "test: x\nmanual: true\n/a: {}\n/b: {manual: false}\n",
+    "enabled-null": "test: x\n/a: {enabled: null}\n/b: {enabled: true}\n",
+    "manual-null": "test: x\n/a: {manual: null}\n/b: {manual: false}\n",
     "story-beside-test": "/a: {test: x}\n/b: {story: I want}\n/c: {story: I, test: x}\n",
     "no-test-key": "summary: nothing\n/a: {test: x}\n/b: {}\n",
 }

@@ -169,7 +169,7 @@ def _read_test(test: Found) -> None:
 
 def _is(node: Node, key: str, *, default: bool = False) -> bool:
     """What a key says, whose value need not be of the right type."""
-    return node.get(key, default) is True
+    return node.data.get(key, default) is True
 
 
 def _take(path: Path, data: Any) -> bool:

@@ -70,6 +70,10 @@ class Keys:
             raise self._wrong(key, "true or false")
         return value
 
+    def is_default(self, key: str, default: bool) -> bool:
+        """Whether a boolean is what it is without the key. As in tmt, null is neither true nor false."""
+        return self.data.get(key, default) is not None and self.boolean(key, default) is default
+
     def integer(self, key: str, default: int) -> int:
         value = self.get(key, default)
         if not isinstance(value, int) or isinstance(value, bool):

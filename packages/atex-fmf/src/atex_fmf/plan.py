@@ -11,9 +11,8 @@ from .tree import Tree
 
 def plans_of(tree: Tree) -> dict[str, Node]:
     """The enabled plans of a tree by their names, in the order of the tree. Raises MetadataError."""
-    return {
-        node.name: node for node in tree.nodes if is_plan(node) and node.boolean("enabled", True)
-    }
+    plans = [node for node in tree.nodes if is_plan(node)]
+    return {plan.name: plan for plan in plans if plan.is_default("enabled", True)}
 
 
 def find_plan(tree: Tree, name: str | None) -> Node | None:

@@ -13,7 +13,7 @@ from .filters import Condition, Filter
 from .found import Found
 from .link import LinkPattern
 from .model import DEFAULT_ORDER
-from .node import Node
+from .node import Keys, Node
 
 Patterns = Sequence[re.Pattern[str]]
 _Test = TypeVar("_Test", Node, Found)
@@ -48,7 +48,7 @@ def select(tests: Iterable[Node], selection: Selection) -> list[Node]:
     and keep the order of the tree where it is equal. Raises MetadataError.
     """
     wanted = [node for node in tests if _is_wanted(node, selection)]
-    enabled = [node for node in wanted if _is_automatic(node)]
+    enabled = [node for node in wanted if is_automatic(node)]
     ordered = sorted(enabled, key=lambda node: node.integer("order", DEFAULT_ORDER))
     if not selection.names:
         return ordered
@@ -71,8 +71,9 @@ def is_test(node: Node) -> bool:
     return "test" in node.data
 
 
-def _is_automatic(node: Node) -> bool:
-    return node.boolean("enabled", True) and not node.boolean("manual", False)
+def is_automatic(test: Keys) -> bool:
+    """Whether a test runs, and without a human."""
+    return test.is_default("enabled", True) and test.is_default("manual", False)
 
 
 def _is_named(name: str, selection: Selection) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from .found import Found
 from .model import DEFAULT_ORDER
 from .node import Keys
+from .select import is_automatic
 from .source import Source, Trees, source_of
 from .step import StepPhase, refuse_other_keys
 
@@ -27,7 +28,7 @@ def shell_tests(step_phase: StepPhase, trees: Trees) -> list[Found]:
             raise keys.error("a test needs a name")
         if names.count(name) > 1:
             raise keys.error(f"two tests are called {name}", key="name")
-    tests = [keys for keys in listed if _runs(keys)]
+    tests = [keys for keys in listed if is_automatic(keys)]
     tests.sort(key=lambda keys: keys.integer("order", DEFAULT_ORDER))
     return [_found(keys, keys.string("name", ""), source) for keys in tests]
 
@@ -38,10 +39,6 @@ def script_tests(execute: Keys, source: Source) -> Iterator[Found]:
     for index, script in enumerate(execute.strings("script")):
         keys = execute.replaced({"test": script, "duration": duration})
         yield _found(keys, f"script-{index:02}", source)
-
-
-def _runs(test: Keys) -> bool:
-    return test.boolean("enabled", True) and not test.boolean("manual", False)
 
 
 def _found(test: Keys, name: str, source: Source) -> Found:
