@@ -1,6 +1,6 @@
 """What is ignored is said, once, where it was selected."""
 
-from atex_fmf import discover
+from atex_fmf import discover, lint
 
 from .conftest import Grow
 
@@ -51,3 +51,13 @@ def test_what_nobody_knows(grow: Grow) -> None:
         "/plan: unknown keys: enviroment",
         "unknown keys of tests, and how many tests have them: durration (1), relevancy (2)",
     )
+
+
+def test_keys_that_are_no_strings(grow: Grow) -> None:
+    plan = "execute: {how: tmt, 7: x}\ndiscover: {tests: [{name: a, test: b, 5: x, true: y}]}\n"
+    root = grow({"plan.fmf": plan})
+    assert discover(root).notices == (
+        "/plan: ignored keys: execute.7",
+        "unknown keys of tests, and how many tests have them: 5 (1), True (1)",
+    )
+    assert [finding.line for finding in lint(root)] == [1, 2, 2]

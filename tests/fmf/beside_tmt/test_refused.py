@@ -52,6 +52,8 @@ ONLY_ATEX = {
     "ref-from-a-file": ("discover: {how: fmf, url: x, ref: '@ref.fmf'}", TESTS, "from a file"),
     "where": ("discover: {how: fmf, where: server}", TESTS, "where"),
     "unknown-key": ("discover: {how: fmf, tests: [one]}", TESTS, "tests is not supported"),
+    "key-that-is-a-boolean": ("discover: {how: fmf, true: y}", TESTS, "True is not supported"),
+    "key-that-is-a-number": ("discover: {how: fmf, 5: x}", TESTS, "5 is not supported"),
     "shell-names-twice": (
         "discover: {how: shell, tests: [{name: /a, test: b}, {name: /a, test: c}]}",
         TESTS,

@@ -43,7 +43,8 @@ _PLAN = ("execute", "plan")  # a test that has one of these is a plan as well
 def unknown_keys(keys: Keys) -> list[str]:
     """The keys of a test or a plan that mean nothing."""
     known = _known(keys)
-    return [key for key in keys.data if key not in known and not key.startswith("extra-")]
+    names = map(str, keys.data)  # of a test in a plan, YAML's keys may be anything
+    return [name for name in names if name not in known and not name.startswith("extra-")]
 
 
 def alike(key: str, keys: Keys) -> str:

@@ -30,7 +30,7 @@ def ignored_by_plan(plan: Keys) -> list[tuple[Keys, str]]:
     """The keys that have no effect, of a plan and of its step `execute`. Raises MetadataError."""
     ignored = [(plan, key) for key in IGNORED_IN_PLANS if plan.get(key) is not None]
     for execute in plan.mappings("execute"):
-        ignored += [(execute, key) for key in execute.data if key not in IN_EXECUTE]
+        ignored += [(execute, str(key)) for key in execute.data if key not in IN_EXECUTE]
     return ignored
 
 

@@ -58,7 +58,7 @@ def refuse_other_keys(phase: Keys, known: Set[str]) -> None:
             raise phase.error(
                 f"{key} is not supported, and ignoring it could change what runs; supported are "
                 f"{', '.join(sorted(known))}",
-                key=key,
+                key=str(key),
             )
 
 
