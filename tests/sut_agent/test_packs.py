@@ -198,7 +198,9 @@ def test_a_pack_that_is_kept_need_not_be_sent(receiver: Receiver) -> None:
     assert (first / "plain").read_text() == "x" * 5000
 
 
-@pytest.mark.parametrize("damage", ["a byte", "the end", "empty", "another", "a link", "a pipe"])
+@pytest.mark.parametrize(
+    "damage", ["a byte", "the end", "empty", "another", "a name", "a link", "a pipe"]
+)
 def test_a_kept_pack_that_is_damaged_is_asked_for_again(receiver: Receiver, damage: str) -> None:
     receiver.receive("first", b"new\n" + TREE)
     name = name_of(TREE)
@@ -212,6 +214,7 @@ def test_a_kept_pack_that_is_damaged_is_asked_for_again(receiver: Receiver, dama
             "the end": TREE[:-1],
             "empty": b"",
             "another": small(1),
+            "a name": TREE.replace(b"tree/\xff", b"tree/a"),  # twice
         }
         path.write_bytes(data[damage])
     again = receiver.receive("second", f"{name}\nnew\n".encode() + TREE)

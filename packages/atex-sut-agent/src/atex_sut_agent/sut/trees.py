@@ -53,7 +53,7 @@ def receive_trees(session: str) -> None:
 
 
 def _unpack_kept(session: str, packs: Packs, name: str) -> bool:
-    """Unpack a pack that is kept; return False, and remove it, where it is none."""
+    """Unpack a pack that is kept; return False, and remove it, where it is none or can not be unpacked."""
     try:
         fd = packs.open(name)
     except OSError:
@@ -61,7 +61,7 @@ def _unpack_kept(session: str, packs: Packs, name: str) -> bool:
         return False
     try:
         return _unpack_into(session, fd, None, name) == name
-    except Damaged:
+    except (Damaged, OSError):  # damage may ask for what can not be made, a name twice for instance
         packs.remove(name)
         return False
     finally:
