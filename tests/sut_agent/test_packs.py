@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -271,13 +272,14 @@ def test_a_packs_folder_that_is_not_ours_alone(receiver: Receiver) -> None:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder with 4 MB of room."""
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A folder with 4 MB of room, or as much as the test says."""
     if os.geteuid() != 0:
         pytest.skip("mounting needs root")
     folder = tmp_path / "disk"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True)
+    size = getattr(request, "param", "4m")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
     yield folder
     subprocess.run(["umount", folder], check=True)
 
@@ -298,6 +300,17 @@ def test_a_pack_is_not_kept_where_that_takes_the_room(receiver: Receiver, disk: 
     assert receiver.receive("s", b"new\n" + pack_of(TOP, *files)).stdout == b"packs\nok\n"
     assert {path.name for path in receiver.session("s").iterdir()} == {"tree"}
     assert receiver.kept() == set()
+
+
+@pytest.mark.parametrize("disk", ["32m"], indirect=True)
+def test_old_packs_make_room_for_a_new_one(receiver: Receiver, disk: Path) -> None:
+    """16 MB stay free: two packs fit beside the tree that one of them is unpacked to."""
+    receiver.work = disk / "w"
+    packs = [pack_of(TOP, (FILE | 0o644, f"tree/{n}", bytes(5 << 20))) for n in range(3)]
+    for number, pack in enumerate(packs):
+        assert receiver.receive(f"s{number}", b"new\n" + pack).stdout.endswith(b"\nok\n")
+        shutil.rmtree(receiver.session(f"s{number}"))
+    assert receiver.kept() == {name_of(pack) for pack in packs[1:]}
 
 
 def test_memory_does_not_grow_with_what_is_claimed(receiver: Receiver) -> None:

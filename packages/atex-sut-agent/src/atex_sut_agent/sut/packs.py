@@ -15,7 +15,7 @@ from .bootstrap import make_private
 
 _MOST = 3  # packs
 _UNUSED = 14 * 86400.0  # seconds
-_SPARE = 8  # keeping a pack leaves an eighth of the disk free,
+_SPARE = 8  # keeping packs leaves an eighth of the disk free,
 _MOST_SPARE = 4 << 30  # but no more than that, in bytes,
 _LEAST_SPARE = 16 << 20  # and no less: the tree itself is still to come
 _HEXADECIMAL = frozenset("0123456789abcdef")
@@ -61,6 +61,13 @@ class Packs:
         except OSError:
             pass  # somebody else was faster
 
+    def remove_oldest(self) -> bool:
+        """Make room: remove the pack that was not used for longest. Return False where none could be removed."""
+        names = self.names()
+        if names:
+            self.remove(min(names, key=self._used))
+        return len(self.names()) < len(names)
+
     def _used(self, name: str) -> float:
         try:
             return os.lstat(os.path.join(self._folder, name)).st_mtime
@@ -69,10 +76,14 @@ class Packs:
 
 
 class Copy:
-    """A pack that is just received, on its way to the others; where there is no room for it, there is none."""
+    """A pack that is just received, on its way to the others.
 
-    def __init__(self, path: str) -> None:
+    These make room for it, the oldest first. Where there is too little even so, it is not kept.
+    """
+
+    def __init__(self, path: str, packs: Packs) -> None:
         self._path = path
+        self._packs = packs
         self._fd: "int | None" = None
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -84,17 +95,19 @@ class Copy:
         if self._fd is None:
             return
         try:
-            _check_room(self._fd)
+            while not _has_room(self._fd):
+                if not self._packs.remove_oldest():
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             while data:
                 data = data[os.write(self._fd, data) :]
         except OSError:
             self.drop()
 
-    def keep(self, packs: Packs, name: str) -> None:
+    def keep(self, name: str) -> None:
         """It is whole: let it be kept."""
         if self._fd is not None:
             try:
-                packs.add(self._path, name)
+                self._packs.add(self._path, name)
             except OSError:
                 pass  # the next one is sent it again
             self.drop()
@@ -115,8 +128,7 @@ def is_name(text: str) -> bool:
     return len(text) == 64 and _HEXADECIMAL.issuperset(text)
 
 
-def _check_room(fd: int) -> None:
+def _has_room(fd: int) -> bool:
     disk = os.fstatvfs(fd)
     share = disk.f_blocks * disk.f_frsize // _SPARE
-    if disk.f_bavail * disk.f_frsize < max(_LEAST_SPARE, min(share, _MOST_SPARE)):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return disk.f_bavail * disk.f_frsize >= max(_LEAST_SPARE, min(share, _MOST_SPARE))

@@ -42,9 +42,9 @@ def receive_trees(session: str) -> None:
             return
     if name != "new":
         raise OSError("the host neither names a pack nor sends one")
-    copy = Copy(os.path.join(session, "pack.partial"))
+    copy = Copy(os.path.join(session, "pack.partial"), packs)
     try:
-        copy.keep(packs, _unpack_into(session, 0, copy))
+        copy.keep(_unpack_into(session, 0, copy))
     except Damaged as error:
         raise OSError("the tree did not arrive: {}".format(error))
     finally:
