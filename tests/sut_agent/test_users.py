@@ -71,6 +71,21 @@ def test_a_plain_user_is_enough(user: Agent, uid: int) -> None:
     assert not user.folder.exists()
 
 
+@pytest.mark.parametrize("mode", ["555", "500", "000"])
+def test_folders_that_are_closed_are_removed(user: Agent, mode: str) -> None:
+    """Of a tree or of a test, at the top and inside of each other."""
+    host = user.attach()
+    tree = f"{user.folder}/tree"
+    make = (
+        f"mkdir -p {tree}/a/b/c {tree}/d && touch {tree}/a/b/c/file {tree}/a/b/file {tree}/d/file"
+    )
+    close = f"chmod {mode} {tree}/a/b/c {tree}/a/b {tree}/a {tree}/d {tree}"
+    assert host.run(f"{make} && {close}").exited.exit_code == 0
+    host.end()
+    retired = user.work / "retired"
+    wait_until(lambda: not user.folder.exists() and not list(retired.iterdir()), "the removal")
+
+
 def test_it_kills_all_it_can(user: Agent) -> None:
     host = user.attach()
     host.start("until [ -s leader ]; do :; done; kill -9 -1")
