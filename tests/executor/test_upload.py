@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from atex_executor import Executor, Pack, PackFailed, UploadFailed
@@ -346,6 +347,36 @@ def test_a_large_file_that_shrinks_is_an_error(tree: Path, meddle: Meddle) -> No
     meddle(lambda: os.truncate(file, 5), 1)
     with pytest.raises(PackFailed, match="/file: somebody writes to it"):
         contents_of(tree)
+
+
+def test_what_is_gone_before_it_is_read_is_left_out(
+    local: LocalConnection, tree: Path, machine: Machine, meddle: Meddle
+) -> None:
+    for name in ("a", "file", "folder/file"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_text("x")
+    (tree / "link").symlink_to("a")
+
+    def clean_up() -> None:
+        (tree / "file").unlink()
+        (tree / "link").unlink()
+        shutil.rmtree(tree / "folder")
+
+    meddle(clean_up, 1)
+    send(local, machine.command(), tree)
+    assert entries(machine.tree) == {"a"}
+
+
+def test_a_tree_that_is_gone_before_it_is_read(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def late(path: bytes) -> object:
+        shutil.rmtree(tree)
+        return scandir(path)
+
+    monkeypatch.setattr("atex_executor.packing.os", SimpleNamespace(**vars(os) | {"scandir": late}))
+    with pytest.raises(UploadFailed, match=f"the tree can not be read: {tree}: No such file"):
+        digest_of(tree)
 
 
 def test_no_room_for_the_pack(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

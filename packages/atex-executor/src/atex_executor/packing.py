@@ -5,8 +5,9 @@ lie in the tree whose tests they are of, and grow meanwhile), and what patterns 
 files with their times, so that equal trees make equal streams. (The time of a folder says when somebody wrote into it,
 results for instance.)
 
-A file that somebody writes to meanwhile is packed as it was at one moment, or not at all: it is read when it has not
-been touched for a moment, and is not touched then; or it only gets longer (a log), and what comes later is left out.
+A file that somebody writes to meanwhile is packed as it was at one moment: it is read when it has not been touched for
+a moment, and is not touched then; or it only gets longer (a log), and what comes later is left out. One that does not
+come to rest is an error. What is gone before it is read is left out.
 """
 
 import errno
@@ -58,10 +59,16 @@ class _Packer:
         folders = [(root, place)]
         while folders:
             path, name = folders.pop()
-            entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+            try:
+                entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+                mode = os.stat(path).st_mode
+            except FileNotFoundError:
+                if path == root:
+                    raise
+                continue
             if path != root and _is_run_folder(entries):
                 continue
-            self._entry(os.stat(path).st_mode, name)
+            self._entry(mode, name)
             for entry in entries:
                 own = b"%s/%s" % (name, entry.name)
                 is_folder = entry.is_dir(follow_symlinks=False)
@@ -69,10 +76,8 @@ class _Packer:
                     continue
                 if is_folder:
                     folders.append((entry.path, own))
-                elif entry.is_symlink():
-                    self._entry(stat.S_IFLNK | 0o777, own, os.readlink(entry.path))
-                elif entry.is_file(follow_symlinks=False):
-                    self._file(entry.path, own)
+                else:
+                    self._leaf(entry, own)
 
     def finish(self) -> bytes:
         """Return the sha256, which is emitted, too."""
@@ -85,8 +90,24 @@ class _Packer:
     def _is_left_out(self, path: bytes, is_folder: bool) -> bool:
         return self._exclusion.covers(os.fsdecode(path), folder=is_folder)
 
+    def _leaf(self, entry: os.DirEntry[bytes], name: bytes) -> None:
+        if entry.is_symlink():
+            self._link(entry.path, name)
+        elif entry.is_file(follow_symlinks=False):
+            self._file(entry.path, name)
+
+    def _link(self, path: bytes, name: bytes) -> None:
+        try:
+            target = os.readlink(path)
+        except FileNotFoundError:
+            return
+        self._entry(stat.S_IFLNK | 0o777, name, target)
+
     def _file(self, path: bytes, name: bytes) -> None:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
         try:
             if os.fstat(fd).st_size > _BLOCK:
                 self._large_file(fd, path, name)
