@@ -349,6 +349,23 @@ def test_a_large_file_that_shrinks_is_an_error(tree: Path, meddle: Meddle) -> No
         contents_of(tree)
 
 
+def test_a_large_file_that_only_gets_another_mode(tree: Path, meddle: Meddle) -> None:
+    file = tree / "file"
+    file.write_bytes(b"a" * 3_000_000)
+    meddle(lambda: file.chmod(0o600), 1)
+    assert contents_of(tree) == b"a" * 3_000_000
+
+
+def test_a_time_that_has_no_room_in_a_pack(
+    local: LocalConnection, tree: Path, machine: Machine
+) -> None:
+    (tree / "file").write_text("x")
+    os.utime(tree / "file", (20_000_000_000, 20_000_000_000))  # the year 2603
+    send(local, machine.command(), tree)
+    there = (machine.tree / "file").stat().st_mtime_ns
+    assert there == min((tree / "file").stat().st_mtime_ns, 2**63 - 1)
+
+
 def test_what_is_gone_before_it_is_read_is_left_out(
     local: LocalConnection, tree: Path, machine: Machine, meddle: Meddle
 ) -> None:

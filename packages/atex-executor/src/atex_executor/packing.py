@@ -6,8 +6,8 @@ files with their times, so that equal trees make equal streams. (The time of a f
 results for instance.)
 
 A file that somebody writes to meanwhile is packed as it was at one moment: it is read when it has not been touched for
-a moment, and is not touched then; or it only gets longer (a log), and what comes later is left out. One that does not
-come to rest is an error. What is gone before it is read is left out.
+a moment, and is not touched then; or it holds the same when it is read again, or more (a log), and what comes later is
+left out. One that does not come to rest is an error. What is gone before it is read is left out.
 """
 
 import errno
@@ -24,6 +24,7 @@ from atex_executor.exclude import Exclusion
 _BLOCK = 1 << 20  # bytes; a file that is smaller is read at once
 _FLUSH = 256 << 10  # bytes
 _TRIES = 5
+_LATEST = (1 << 63) - 1  # ns, in the year 2262: the last time that has room in a pack
 _REST = 0.02  # seconds; the times of files move in steps of 10 ms at most
 
 
@@ -130,7 +131,7 @@ class _Packer:
             again = hashlib.sha256()
             for block in _blocks(fd, status.st_size, path):
                 again.update(block)
-            if now.st_size <= status.st_size or again.digest() != contents.digest():
+            if now.st_size < status.st_size or again.digest() != contents.digest():
                 raise _changes(path)
 
     def _entry(self, mode: int, name: bytes, contents: bytes = b"", mtime: int = 0) -> None:
@@ -140,6 +141,7 @@ class _Packer:
     def _head(self, mode: int, name: bytes, size: int, mtime: int) -> None:
         if len(name) > MAX_NAME:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), os.fsdecode(name))
+        mtime = max(-_LATEST, min(mtime, _LATEST))
         self._put(ENTRY.pack(mode, len(name), size, mtime) + name)
 
     def _put(self, data: bytes) -> None:
