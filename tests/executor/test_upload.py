@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from atex_executor import Executor, Pack, PackFailed, UploadFailed
+from atex_executor import Executor, Pack, PackFailed, UploadFailed, upload
 from atex_executor.upload import Upload
 from atex_fmf import Suite, Test
 from atex_provision import Channel, Connection, ConnectionLost, LocalConnection
@@ -65,11 +65,12 @@ def machine(tmp_path: Path) -> Machine:
 
 
 class Counting(LocalConnection):
-    """Counts what is sent."""
+    """Counts what is sent, and how much of it at once."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sent = 0
+        self.largest = 0
 
     def open(self, command: str) -> Channel:
         channel = super().open(command)
@@ -77,6 +78,7 @@ class Counting(LocalConnection):
 
         def counted(data: bytes, timeout: float | None = None) -> None:
             self.sent += len(data)
+            self.largest = max(self.largest, len(data))
             send(data, timeout)
 
         channel.send = counted  # type: ignore[method-assign]
@@ -210,6 +212,14 @@ def test_a_machine_that_has_it_is_not_sent_it_again(tree: Path, machine: Machine
         send(connection, machine.command(), tree)
         assert (machine.tree / "large").read_bytes() == b"other"
         assert len(machine.kept) == 2
+
+
+def test_a_slow_line_has_time_for_each_piece(tree: Path, machine: Machine) -> None:
+    """Of 2 KiB a second."""
+    (tree / "large").write_bytes(os.urandom(1_000_000))
+    with Counting() as connection:
+        send(connection, machine.command(), tree)
+        assert 0 < connection.largest / upload._STALL_LIMIT <= 2048
 
 
 def test_what_is_damaged_there_is_sent_again(

@@ -16,7 +16,7 @@ from typing import IO
 
 from atex_executor.errors import PackFailed, UploadFailed
 
-_BLOCK = 256 << 10  # bytes
+_BLOCK = 64 << 10  # bytes; slow lines have a time limit for each (upload.py)
 
 
 class Spool:

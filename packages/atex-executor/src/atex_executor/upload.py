@@ -11,7 +11,7 @@ from atex_provision import Channel, ConnectionLost
 from atex_executor.errors import UploadFailed
 from atex_executor.pack import Pack
 
-_STALL_LIMIT = 60.0  # seconds without progress, or a sign of it
+_STALL_LIMIT = 60.0  # seconds for each piece (1.1 KiB/s are enough), and until the next sign
 _LONGEST = 3600.0  # seconds for the machine to unpack a pack
 _MOST_SAID = 64 << 10  # bytes before an answer
 _RECEIVE = 4096  # bytes
