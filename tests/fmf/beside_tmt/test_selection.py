@@ -56,6 +56,21 @@ KEYS = {
     "adjust-tests-empty": "adjust-tests: []",
 }
 
+NULL = "test: x\n/a: {extra-x: null, tag: null, tier: null}\n/b: {extra-x: y}\n/c: {}\n"
+FILTERS_OF_NULL = {
+    "extra": "extra-x: None",
+    "extra-not": "extra-x: -y",
+    "tag-not": "tag: -slow",
+    "tier": "tier: None",
+}
+
+
+@pytest.mark.parametrize("text", FILTERS_OF_NULL.values(), ids=FILTERS_OF_NULL)
+def test_filters_see_null(agree: Agree, text: str) -> None:
+    plan = f"discover: {{how: fmf, filter: '{text}'}}\nexecute: {{how: tmt}}\n"
+    assert agree({"plan.fmf": plan, "tests.fmf": NULL})["tests"]
+
+
 SELECT_NOTHING = {
     "test-nothing": "test: [nothing]",
     "filter-disabled": "filter: 'enabled: false'",

@@ -122,5 +122,8 @@ class Condition:
 
 def _seen(node: Node) -> dict[str, Any]:
     """The keys of a test as tmt shows them to filters and conditions."""
-    given = {key: value for key, value in node.data.items() if value is not None}
-    return {**_DEFAULTS, "path": node.folder, **given, "name": node.name}
+    usual = {**_DEFAULTS, "path": node.folder}
+    given = {
+        key: value for key, value in node.data.items() if value is not None or key not in usual
+    }
+    return {**usual, **given, "name": node.name}
