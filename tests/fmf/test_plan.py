@@ -37,6 +37,7 @@ def test_environment_files(grow: Grow) -> None:
     [
         ("../out.env", "", "../out.env leaves the tree"),
         ("https://example.com/a.env", "", "https://example.com/a.env is not of the tree"),
+        ("\\0", "", ".*null (byte|character)"),
         ("missing.env", "", "missing.env: .* No such file"),
         ("a.env", "export A=1", "a.env: 'export' is not NAME=VALUE"),
         ("a.env", "A='1", "a.env: No closing quotation"),
@@ -46,7 +47,7 @@ def test_environment_files(grow: Grow) -> None:
     ],
 )
 def test_bad_environment_files(grow: Grow, file: str, text: str, problem: str) -> None:
-    plan = f"discover: {{how: fmf}}\nenvironment-file:\n  - '{file}'\n"
+    plan = f'discover: {{how: fmf}}\nenvironment-file:\n  - "{file}"\n'
     root = grow({"plan.fmf": plan, "a.env": text, "a.yaml": text, "a.yml": text})
     place = f"{root}/plan.fmf, line 2"
     with pytest.raises(MetadataError, match=f"^/plan: environment-file: {problem}.*{place}"):

@@ -29,10 +29,10 @@ def _read_file(plan: Keys, file: str, root: str) -> dict[str, str]:
     """A file of variables: YAML where its name ends so, else NAME=VALUE with the quotes of a shell."""
     if file.startswith("http"):
         raise plan.error(f"environment-file: {file} is not of the tree", key="environment-file")
-    path = os.path.realpath(os.path.join(root, file))
-    if os.path.commonpath([path, os.path.realpath(root)]) != os.path.realpath(root):
-        raise plan.error(f"environment-file: {file} leaves the tree", key="environment-file")
     try:
+        path = os.path.realpath(os.path.join(root, file))
+        if os.path.commonpath([path, os.path.realpath(root)]) != os.path.realpath(root):
+            raise plan.error(f"environment-file: {file} leaves the tree", key="environment-file")
         with open(path, encoding="utf-8") as stream:
             text = stream.read()
         is_yaml = re.search(r"\.ya?ml$", file, re.IGNORECASE)
