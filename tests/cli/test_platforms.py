@@ -31,6 +31,17 @@ def test_each_platform_has_its_context_and_a_notice_is_told_once(atex: Atex, ssh
     assert (local["context"].keys() >= {"distro"}, remote.get("context")) == (True, None)
 
 
+def test_the_context_of_the_plan_is_above_that_of_this_machine(atex: Atex) -> None:
+    """And `-c` above both; the plan's own rules do not see it."""
+    plan = "execute: {how: tmt}\ndiscover: {how: fmf}\ncontext: {distro: no-such-one}\n"
+    atex.write("plan.fmf", f"{plan}adjust: {{when: distro == no-such-one, enabled: false}}\n")
+    atex.write("tests.fmf", TESTS)
+    ended = atex.run("--on", "local")
+    assert (ended.code, "2 tests: 2 pass" in ended.lines) == (0, True), ended
+    ended = atex.run("--on", "local", "-c", "distro=another", "--output", "again")
+    assert (ended.code, "1 test: 1 pass" in ended.lines) == (0, True), ended
+
+
 def test_what_is_said_on_the_command_line_is_for_all(atex: Atex, sshd: Sshd) -> None:
     atex.write("tests.fmf", TESTS)
     ssh = ["--on", f"ssh:{sshd.user}@{sshd.address}:{sshd.port}", "--identity", sshd.identity]

@@ -45,10 +45,10 @@ def parse_context(arguments: Iterable[str]) -> dict[str, list[str]]:
     return context
 
 
-def with_context_of(plan: Keys, context: Context) -> Context:
-    """The context for the tests and phases of a plan: what the plan says of dimensions that `context` does
-    not have is added. Raises MetadataError."""
-    return {**plan.values("context"), **context}
+def with_context_of(plan: Keys, platform: Context, given: Context) -> Context:
+    """The context for the tests and phases of a plan: above what is known of the platform what the plan
+    says, and above both what was given. Raises MetadataError."""
+    return {**platform, **plan.values("context"), **given}
 
 
 def _words(text: str) -> list[str]:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from .context import as_lists, with_context_of
+from .context import Context, as_lists, with_context_of
 from .environment import plan_environment
 from .expand import expanded
 from .found import Found
@@ -28,6 +28,7 @@ def discover(
     context: Mapping[str, str | Sequence[str]] = _NOTHING,
     tests: str | Sequence[str] = (),
     environment: Mapping[str, str] = _NOTHING,
+    platform_context: Mapping[str, str | Sequence[str]] = _NOTHING,
 ) -> Suite:
     """Reads the fmf tree that the folder `root` is in, and selects tests as tmt would.
 
@@ -35,6 +36,9 @@ def discover(
     there is none, all enabled tests are selected.
 
     `context` is what `adjust` rules are decided by: `{"distro": "fedora-42", "arch": ["x86_64"]}`.
+
+    `platform_context` is what is known of the machines that are to run the tests. `context` is above it,
+    and for tests and phases so is the plan's own, which `context` in turn is above.
 
     `tests` are regular expressions. Of what the plan selected, in its order, those tests remain
     whose name has a match of one of them anywhere.
@@ -48,18 +52,20 @@ def discover(
     Raises TreeError, PlanNotFound, AmbiguousPlan, MetadataError or PatternError, all of them
     FmfError. Selecting no test at all is no error.
     """
-    tree = read_tree(root, as_lists(context))
-    return suite_of(tree, find_plan(tree, plan), tests, environment)
+    given = as_lists(context)
+    tree = read_tree(root, {**as_lists(platform_context), **given})
+    return _suite_of(tree, find_plan(tree, plan), tests, environment, given)
 
 
-def suite_of(
+def _suite_of(
     tree: Tree,
     plan: Node | None,
-    tests: str | Sequence[str] = (),
-    environment: Mapping[str, str] = _NOTHING,
+    tests: str | Sequence[str],
+    environment: Mapping[str, str],
+    given: Context,
 ) -> Suite:
     """What `discover()` returns, for one plan of a tree that is read, or for all tests without a plan."""
-    read, found, trees = read_plan_and_tests(tree, plan, environment)
+    read, found, trees = read_plan_and_tests(tree, plan, environment, given)
     found = narrow(found, tests)
     asked = [(used, narrow(nodes, tests)) for used, nodes in trees.asked]
     asked += [] if plan is None else [(tree, [plan])]
@@ -77,13 +83,20 @@ def suite_of(
 
 
 def read_plan_and_tests(
-    tree: Tree, plan: Node | None, environment: Mapping[str, str] = _NOTHING
+    tree: Tree,
+    plan: Node | None,
+    environment: Mapping[str, str] = _NOTHING,
+    given: Context | None = None,
 ) -> tuple[Plan, list[Found], Trees]:
     """What surrounds the tests of a plan, which ones it selects, and the trees that they were found in.
 
+    `given` is the part of the tree's context that is above that of the plan; by default all.
+
     Raises MetadataError and TreeError.
     """
-    context = tree.context if plan is None else with_context_of(plan, tree.context)
+    context = tree.context
+    if plan is not None:
+        context = with_context_of(plan, context, context if given is None else given)
     trees = Trees(tree, context)
     if plan is None:
         return Plan(), all_tests(trees), trees

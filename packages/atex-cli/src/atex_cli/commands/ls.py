@@ -20,7 +20,7 @@ def command(
 ) -> int:
     """List the tests of the fmf tree in TREE (by default the current folder), in the order of the plan."""
     terminal = Terminal()
-    suite = read_suite(tree, plan, tests, context, {})
+    suite = read_suite(tree, plan, tests, context)
     for notice in dict.fromkeys(suite.notices):
         terminal.complain(f"atex: {notice}")
     if as_json:

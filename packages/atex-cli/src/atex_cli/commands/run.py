@@ -114,7 +114,10 @@ def command(
     secrets = read_secrets(secret, os.environ)
     platforms = [_platform(name, context) for name in dict.fromkeys(pool.backend for pool in pools)]
     suites = [
-        _supported(read_suite(tree, plan, tests, platform.context, variables), exclude)
+        _supported(
+            read_suite(tree, plan, tests, context, variables, platform.context),
+            exclude,
+        )
         for platform in platforms
     ]
     terminal = Terminal(Mask(secrets.values()))

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import click
@@ -67,12 +68,20 @@ def read_suite(
     plan: str | None,
     tests: Sequence[str],
     context: Mapping[str, Any],
-    environment: Mapping[str, str],
+    environment: Mapping[str, str] = MappingProxyType({}),
+    platform_context: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Suite:
     """Discover the tests that are meant; the plan may refer to the variables of `environment`. Raises Refused where
     the tree, the plan or a pattern is wrong."""
     try:
-        return discover(tree, plan=plan, tests=tests, context=context, environment=environment)
+        return discover(
+            tree,
+            plan=plan,
+            tests=tests,
+            context=context,
+            environment=environment,
+            platform_context=platform_context,
+        )
     except FmfError as error:
         raise Refused(str(error)) from error
 
