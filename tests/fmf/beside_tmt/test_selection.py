@@ -71,6 +71,29 @@ def test_filters_see_null(agree: Agree, text: str) -> None:
     assert agree({"plan.fmf": plan, "tests.fmf": NULL})["tests"]
 
 
+SHOWN = """
+test: x
+/a: {link: 'verifies:https://example.com/1', check: avc, path: /deep/}
+/b: {link: [/stories/x], check: [{how: dmesg}]}
+/c: {link: {implements: /y}}
+"""
+FILTERS_OF_SHOWN = {
+    "link": "link: .*'verifies'.*",
+    "link-whole": "link: {'verifies'. 'https.//example.com/1'}",
+    "link-of-the-usual-relation": "link: .*relates.*",
+    "link-that-is-a-mapping": "link: .*implements.*",
+    "check": "check: .*how.*avc.*",
+    "check-that-is-a-mapping": "check: .*dmesg.*",
+    "path": "path: /deep",
+}
+
+
+@pytest.mark.parametrize("text", FILTERS_OF_SHOWN.values(), ids=FILTERS_OF_SHOWN)
+def test_filters_see_what_tmt_shows(agree: Agree, text: str) -> None:
+    plan = f'discover: {{how: fmf, filter: "{text}"}}\nexecute: {{how: tmt}}\n'
+    assert len(agree({"plan.fmf": plan, "tests.fmf": SHOWN})["tests"]) == 1
+
+
 SELECT_NOTHING = {
     "test-nothing": "test: [nothing]",
     "filter-disabled": "filter: 'enabled: false'",

@@ -1,12 +1,14 @@
 """What a phase of discover asks of the metadata of a test: `filter` and `condition`."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 import fmf
 
 from .errors import MetadataError
+from .link import pair
 from .node import Keys, Node
 
 # What tmt 1.78 lets a filter see of a test that does not have the key itself. Without them
@@ -126,4 +128,26 @@ def _seen(node: Node) -> dict[str, Any]:
     given = {
         key: value for key, value in node.data.items() if value is not None or key not in usual
     }
-    return {**usual, **given, "name": node.name}
+    shown = {key: show(given[key]) for key, show in _SHOWN.items() if key in given}
+    return {**usual, **given, **shown, "name": node.name}
+
+
+def _path(path: object) -> object:
+    return str(PurePosixPath(path)) if isinstance(path, str) else path
+
+
+def _links(links: object) -> list[object]:
+    return _mappings(links, lambda link: dict([pair(link)]))
+
+
+def _checks(checks: object) -> list[object]:
+    return _mappings(checks, lambda check: {"how": check})
+
+
+def _mappings(values: object, mapping: Callable[[str], dict[str, str]]) -> list[object]:
+    listed = values if isinstance(values, list) else [values]
+    return [mapping(value) if isinstance(value, str) else value for value in listed]
+
+
+_SHOWN = {"path": _path, "link": _links, "check": _checks}
+"""What tmt shows otherwise than it is written."""

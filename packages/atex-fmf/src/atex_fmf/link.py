@@ -34,7 +34,7 @@ class LinkPattern(NamedTuple):
     def matches(self, test: Keys) -> bool:
         """Whether one of the test's links is like that. Links that are none are passed over."""
         links = test.get("link", [])
-        pairs = [_pair(link) for link in (links if isinstance(links, list) else [links])]
+        pairs = [pair(link) for link in (links if isinstance(links, list) else [links])]
         return any(
             self.relation.search(relation) and self.target.search(target)
             for relation, target in pairs
@@ -54,7 +54,7 @@ def read_links(phase: Keys) -> list[LinkPattern]:
     ]
 
 
-def _pair(link: Any) -> tuple[str, str]:
+def pair(link: Any) -> tuple[str, str]:
     """Relation and target of a link; of an fmf id, the target is its name. Empty for what is no link."""
     if isinstance(link, str):
         relation, _, target = link.partition(":")
