@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -80,6 +81,18 @@ def tools(tmp_path: Path) -> Tools:
 def all_installed(tools: Tools) -> dict[str, str]:
     """Variables with which this machine has all packages that anybody may require."""
     return tools(rpm="exit 0")
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[str]:
+    """A script that does to this very process what Ctrl-C does, and goes on."""
+
+    def interrupt(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    yield f"kill -ALRM {os.getpid()}; sleep 60"
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(params=["local", "ssh"])

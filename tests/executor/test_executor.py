@@ -1,7 +1,5 @@
 """Tests and phases on a machine, by the real agent, on this machine and over a real ssh."""
 
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -431,18 +429,11 @@ def test_a_tree_that_is_not_there_leaves_no_agent(local: Connection, tree: Path,
 
 
 def test_an_interrupted_host_still_closes_the_record(
-    local: Connection, execute: Execute, run: Run
+    local: Connection, execute: Execute, run: Run, ctrl_c: str
 ) -> None:
-    def interrupt(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    executor = execute(local, f"kill -ALRM {os.getpid()}; sleep 60")
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            executor.run(executor.suite.tests[0], run.sink)
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    executor = execute(local, ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        executor.run(executor.suite.tests[0], run.sink)
     (record,) = run.records()
     assert (record["status"], record["note"]) == ("infra", "interrupted on the host")
     assert not executor.alive
