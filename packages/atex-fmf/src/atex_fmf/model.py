@@ -134,7 +134,7 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True):
     `discover`."""
     plan: Plan = Plan()
     notices: tuple[str, ...] = ()
-    """What was ignored in the metadata, and what that means: a sentence each."""
+    """What was ignored in the metadata, and what that means: a sentence each, none twice."""
 
     def __post_init__(self) -> None:
         for root in (self.root, *self.trees.values()):

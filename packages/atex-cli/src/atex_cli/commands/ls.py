@@ -21,7 +21,7 @@ def command(
     """List the tests of the fmf tree in TREE (by default the current folder), in the order of the plan."""
     terminal = Terminal()
     suite = read_suite(tree, plan, tests, context)
-    for notice in dict.fromkeys(suite.notices):
+    for notice in suite.notices:
         terminal.complain(f"atex: {notice}")
     if as_json:
         terminal.say(json.dumps([_describe(test) for test in suite.tests], indent=2, default=str))

@@ -173,7 +173,7 @@ def _notices(platforms: Sequence[Platform], suites: Sequence[Suite]) -> list[str
     """Return what the user should know of the tests, each thing once; where it is not so on all platforms, on which."""
     where: dict[str, list[str]] = defaultdict(list)
     for platform, suite in zip(platforms, suites, strict=True):
-        for notice in dict.fromkeys(suite.notices):
+        for notice in suite.notices:
             where[notice].append(platform.name)
     return [
         notice if len(names) == len(platforms) else f"on {', '.join(names)}: {notice}"
