@@ -19,9 +19,8 @@ from .unpack import Damaged, Folders, Stream, unpack
 
 _SIGN = 5.0  # seconds
 _LONGEST_LINE = 80  # bytes
-_TREE = (
-    b"tree"  # the suite's own: the last one to be moved to its place, so that where it is, all are
-)
+# The suite's own is the last one to be moved to its place, so that where it is, all are.
+_TREE = b"tree"
 _MORE_TREES = b"trees"
 
 
