@@ -10,7 +10,6 @@ A dimension that is given again replaces what was given before. So it is in tmt 
 (`FmfContext.from_spec`); beyond that, a YAML file may have lists, and may lie anywhere.
 """
 
-import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from .errors import ContextError
+from .files import is_yaml, yaml_error
 from .node import Keys
 
 Context = Mapping[str, Sequence[str]]
@@ -69,15 +69,13 @@ def _read_file(file: str) -> dict[str, list[str]]:
     try:
         with open(file, encoding="utf-8") as stream:
             text = stream.read()
-        if re.search(r"\.ya?ml$", file, re.IGNORECASE):
+        if is_yaml(file):
             return dict(_dimensions(YAML(typ="safe").load(text)))
         return dict(_dimension(word) for word in _words(f"{text}\n"))
     except OSError as error:
         raise ContextError(f"@{file}: {error.strerror}") from error
     except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise ContextError(f"@{file}{line}: {getattr(error, 'problem', error)}") from error
+        raise ContextError(f"@{yaml_error(error, file)}") from error
     except (ContextError, ValueError) as error:  # ValueError: not UTF-8
         raise ContextError(f"@{file}: {error}") from error
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from .context import Context, as_lists, with_context_of
-from .environment import plan_environment
+from .environment import variables_of_files, variables_of_plan
 from .expand import expanded
 from .found import Found
 from .model import Plan, Suite
@@ -100,6 +100,6 @@ def read_plan_and_tests(
     trees = Trees(tree, context)
     if plan is None:
         return Plan(), all_tests(trees), trees
-    variables = {**plan_environment(plan, tree.root), **environment}
-    keys = expanded(plan, variables, context)
-    return read_plan(keys, tree, context), selected(keys, trees), trees
+    from_files = variables_of_files(plan, tree.root)
+    keys = expanded(plan, {**from_files, **variables_of_plan(plan), **environment}, context)
+    return read_plan(keys, from_files, context), selected(keys, trees), trees

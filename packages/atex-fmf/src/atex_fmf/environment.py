@@ -1,7 +1,6 @@
 """The variables of a plan: its `environment-file`, and above it its `environment`."""
 
 import os
-import re
 import shlex
 from collections.abc import Iterator
 from typing import Any
@@ -9,20 +8,23 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from .files import is_yaml
 from .node import Keys
 
 
-def plan_environment(plan: Keys, root: str) -> dict[str, str]:
-    """The variables of a plan in the tree with this root. Later files win over earlier ones, and
-    `environment` over all of them. White space around values is taken off, as by tmt.
-
-    Raises MetadataError.
-    """
+def variables_of_files(plan: Keys, root: str) -> dict[str, str]:
+    """What the `environment-file` of a plan holds, in the tree with this root. Later files win over earlier
+    ones. Raises MetadataError."""
     variables = {}
     for file in plan.strings("environment-file"):
         variables.update(_read_file(plan, file.strip(), root))
-    own = {name: value.strip() for name, value in plan.environment().items()}
-    return {**variables, **own}
+    return variables
+
+
+def variables_of_plan(plan: Keys) -> dict[str, str]:
+    """The `environment` of a plan, which wins over its files. White space around values is taken off, as
+    by tmt. Raises MetadataError."""
+    return {name: value.strip() for name, value in plan.environment().items()}
 
 
 def _read_file(plan: Keys, file: str, root: str) -> dict[str, str]:
@@ -35,8 +37,7 @@ def _read_file(plan: Keys, file: str, root: str) -> dict[str, str]:
             raise plan.error(f"environment-file: {file} leaves the tree", key="environment-file")
         with open(path, encoding="utf-8") as stream:
             text = stream.read()
-        is_yaml = re.search(r"\.ya?ml$", file, re.IGNORECASE)
-        return dict(_of_yaml(text) if is_yaml else _of_lines(text))
+        return dict(_of_yaml(text) if is_yaml(file) else _of_lines(text))
     except (OSError, ValueError, YAMLError) as error:
         problem = " ".join(str(error).split())
         raise plan.error(f"environment-file: {file}: {problem}", key="environment-file") from error

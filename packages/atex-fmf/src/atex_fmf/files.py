@@ -1,6 +1,8 @@
-"""Looks at the YAML of each file of a tree by itself; the fmf library stops at the first broken one."""
+"""Files of YAML: which ones are, what is wrong with one, and all that are broken in a tree; the fmf
+library stops at the first of them."""
 
 import os
+import re
 from collections.abc import Iterator
 
 from ruamel.yaml import YAML
@@ -15,6 +17,11 @@ def broken_files(folder: str | os.PathLike[str]) -> list[TreeError]:
     while not os.path.isdir(os.path.join(root, ".fmf")):
         root = os.path.dirname(root)
     return [error for file in sorted(_files(root)) if (error := _broken(file))]
+
+
+def is_yaml(file: str) -> bool:
+    """Whether a file that may hold something else is YAML: by its name, as for tmt."""
+    return re.search(r"\.ya?ml$", file, re.IGNORECASE) is not None
 
 
 def yaml_error(error: Exception, file: str) -> TreeError:

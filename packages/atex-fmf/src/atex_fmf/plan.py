@@ -1,7 +1,9 @@
 """Finds a plan, and reads what surrounds its tests."""
 
+from collections.abc import Mapping
+
 from .context import Context
-from .environment import plan_environment
+from .environment import variables_of_plan
 from .errors import AmbiguousPlan, PlanNotFound
 from .model import Plan
 from .node import Keys, Node
@@ -32,8 +34,11 @@ def find_plan(tree: Tree, name: str | None) -> Node | None:
     return plans[name]
 
 
-def read_plan(plan: Keys, tree: Tree, context: Context) -> Plan:
-    """What a plan of this tree says about anything but the tests to run. Raises MetadataError."""
+def read_plan(plan: Keys, from_files: Mapping[str, str], context: Context) -> Plan:
+    """What a plan says about anything but the tests to run; `from_files` are the variables of its files.
+
+    Raises MetadataError.
+    """
     if plan.get("plan") is not None:
         raise plan.error("plan: importing plans is not supported", key="plan")
     for phase in plan.mappings("execute"):
@@ -43,7 +48,7 @@ def read_plan(plan: Keys, tree: Tree, context: Context) -> Plan:
         name=plan.name,
         prepare=read_phases(plan, "prepare", context),
         finish=read_phases(plan, "finish", context),
-        environment=plan_environment(plan, tree.root),
+        environment={**from_files, **variables_of_plan(plan)},
     )
 
 
