@@ -4,7 +4,7 @@
 processes. `LightHosts` are machines of their own as far as a test can see: process table, network,
 /root, /run, /tmp, /var/lib, hostname and boot id, with a link that can be cut and a power switch.
 `NspawnHosts` are the same with a disk of their own and a real systemd. Both need root.
-`Repository` has real rpms for light hosts.
+`Repository` has real rpms for light hosts. `podman_images` has an image for real containers.
 
 Whatever is started here ends with the process that started it, also when that one is killed with
 SIGKILL.
@@ -14,6 +14,13 @@ from tests.machines.keeper import Keeper
 from tests.machines.light_host import LightHost, LightHosts, light_hosts_missing
 from tests.machines.machine import Machine
 from tests.machines.nspawn import NspawnHost, NspawnHosts, nspawn_missing
+from tests.machines.podman import (
+    containers_of,
+    podman_images,
+    podman_missing,
+    podman_settings,
+    remove_container,
+)
 from tests.machines.repository import Repository, rpm_missing
 from tests.machines.sshd import Sshd, sshd_missing
 
@@ -26,8 +33,13 @@ __all__ = [
     "NspawnHosts",
     "Repository",
     "Sshd",
+    "containers_of",
     "light_hosts_missing",
     "nspawn_missing",
+    "podman_images",
+    "podman_missing",
+    "podman_settings",
+    "remove_container",
     "rpm_missing",
     "sshd_missing",
 ]

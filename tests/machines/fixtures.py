@@ -13,8 +13,13 @@ from tests.machines import (
     NspawnHosts,
     Repository,
     Sshd,
+    containers_of,
     light_hosts_missing,
     nspawn_missing,
+    podman_images,
+    podman_missing,
+    podman_settings,
+    remove_container,
     rpm_missing,
     sshd_missing,
 )
@@ -74,6 +79,30 @@ def nspawn_hosts() -> Iterator[Callable[[int], list[NspawnHost]]]:
 def nspawn_host(nspawn_hosts: Callable[[int], list[NspawnHost]]) -> NspawnHost:
     """A running machine with systemd of the test's own."""
     return nspawn_hosts(1)[0]
+
+
+@pytest.fixture(scope="session")
+def podman_base() -> Iterator[str]:
+    """What `podman_image` is, for fixtures of a wider scope than a test's. Who makes containers of it removes them."""
+    _skip_for(podman_missing())
+    with pytest.MonkeyPatch.context() as patch, podman_images() as image:
+        for name, value in podman_settings().items():
+            patch.setenv(name, value)
+        yield image
+
+
+@pytest.fixture
+def podman_image(podman_base: str) -> Iterator[str]:
+    """The name of an image for `podman run`: Debian with systemd (`/sbin/init`) and python3.
+
+    A test that leaves a container of it behind fails.
+    """
+    before = containers_of(podman_base)
+    yield podman_base
+    if left := sorted({*containers_of(podman_base)} - {*before}):
+        for name in left:
+            remove_container(name)
+        pytest.fail(f"the test left behind: containers {', '.join(left)}", pytrace=False)
 
 
 @pytest.fixture
