@@ -156,7 +156,7 @@ def test_many_machines_and_many_tests(tmp_path: Path) -> None:
 
 def beside_local(sshd: Sshd) -> Host:
     """`sshd`, in a slot of its own beside LocalProvisioner: it is this machine, too."""
-    return host_of(sshd, slot="ssh")
+    return host_of(sshd, slots=("ssh",))
 
 
 def lose(sshd: Sshd) -> None:

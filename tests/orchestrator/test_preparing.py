@@ -88,7 +88,7 @@ def test_a_machine_that_is_always_the_same_is_prepared_once(tmp_path: Path) -> N
 def test_hosts_of_a_pool_are_tried_one_after_the_other_and_once(
     tmp_path: Path, script: str, failed: list[str]
 ) -> None:
-    hosts = [Host(address=name, slot=name) for name in ("a", "b", "c")]
+    hosts = [Host(address=name, slots=(name,)) for name in ("a", "b", "c")]
     pool = HostPool(hosts, connection=lambda host: LocalConnection())
     summary = run(tmp_path, prepare(script), pool.provisioner)
     assert [trouble.machine for trouble in summary.troubles] == failed

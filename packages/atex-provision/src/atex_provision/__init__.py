@@ -7,6 +7,7 @@ from atex_provision.errors import (
     Aborted,
     BadConfiguration,
     BadHost,
+    BadInventory,
     CannotConnect,
     ConnectionLost,
     ConnectionRefused,
@@ -19,6 +20,7 @@ from atex_provision.errors import (
 )
 from atex_provision.facts import Facts
 from atex_provision.host import Host
+from atex_provision.inventory import Inventory, read_inventory
 from atex_provision.machine import Machine, Platform
 from atex_provision.provisioner.base import Provisioner
 from atex_provision.provisioner.local import LocalProvisioner, local_platform
@@ -30,6 +32,7 @@ __all__ = [
     "Aborted",
     "BadConfiguration",
     "BadHost",
+    "BadInventory",
     "CannotConnect",
     "Channel",
     "Completed",
@@ -41,6 +44,7 @@ __all__ = [
     "Host",
     "HostKeyChanged",
     "HostPool",
+    "Inventory",
     "LocalConnection",
     "LocalProvisioner",
     "LoginRejected",
@@ -52,4 +56,5 @@ __all__ = [
     "SshConnection",
     "UnknownHost",
     "local_platform",
+    "read_inventory",
 ]

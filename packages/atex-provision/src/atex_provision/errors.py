@@ -66,7 +66,13 @@ class BadConfiguration(CannotConnect):
 
 
 class BadHost(ProvisionError, ValueError):
-    """A text that should name a host does not."""
+    """A text that should name a host does not, or what is said of a host does not fit together."""
+
+
+class BadInventory(ProvisionError, ValueError):
+    """A file that should list hosts does not; the message names the file, and the key that is
+    wrong.
+    """
 
 
 class Aborted(ProvisionError):

@@ -1,4 +1,4 @@
-"""How a host is named and reached over ssh."""
+"""How a host is named and reached over ssh, and what is done to it before somebody gets it."""
 
 import re
 from typing import Self
@@ -15,10 +15,14 @@ _HOST = re.compile(
 )
 
 
+RENEWAL_TIME = 600.0  # seconds; a large server takes some minutes to boot
+
+
 class Host(msgspec.Struct, frozen=True, kw_only=True):
     """A machine that runs an ssh server.
 
-    What is None here is taken from ~/.ssh/config, or else is what ssh itself would use.
+    What is None here is taken from ~/.ssh/config, or else is what ssh itself would use. Raises
+    BadHost for several slots of a host that is reset or rebooted before each lease.
     """
 
     address: str
@@ -27,16 +31,40 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     port: int | None = None
     identity: str | None = None
     """The file of the only private key to log in with."""
+    jump: str | None = None
+    """The hosts on the way to it, `[USER@]HOST[:PORT][,...]`; wins over ProxyJump of
+    ~/.ssh/config.
+    """
     python: str | None = None
     """The python3 to use there, where it is not found by itself."""
-    slot: str = "0"
-    """Which of its slots to use, where it takes several tests at a time."""
+    platform: str = ""
+    """The name of the kind of machines that it belongs to; "": not said."""
+    slots: tuple[str, ...] = ("0",)
+    """The names of its slots that may be used, one for each test that it takes at a time."""
+    reset: str | None = None
+    """A command for a shell of this very machine, before each lease: it brings the host into the
+    state that tests expect.
+    """
+    reset_time: float = RENEWAL_TIME
+    """Seconds that `reset` may take."""
+    reboot: str | None = None
+    """A command for the host itself, before each lease and after `reset`: it reboots the host."""
+    reboot_time: float = RENEWAL_TIME
+    """Seconds after which the host must be back."""
     name: str = ""
     """For messages; by default as one would write it: user@address:port."""
 
     def __post_init__(self) -> None:
         if not self.name:
             msgspec.structs.force_setattr(self, "name", self._written())
+        if not self.slots:
+            raise BadHost(f"{self.name}: a host without a slot takes no test")
+        if len(self.slots) > 1 and (self.reset or self.reboot):
+            what = "reset" if self.reset else "reboot"
+            raise BadHost(
+                f"{self.name}: {what} before a test would hit those in the other slots;"
+                f" a host that has it takes one test at a time"
+            )
 
     @classmethod
     def parse(cls, text: str, *, identity: str | None = None) -> Self:

@@ -103,7 +103,10 @@ class HostProvisioner(ConnectingProvisioner):
                 self._host = host
             try:
                 return self._connect(
-                    self._pool.make_connection(host), host.name, python=host.python, slot=host.slot
+                    self._pool.make_connection(host),
+                    host.name,
+                    python=host.python,
+                    slot=host.slots[0],
                 )
             except Aborted:
                 self._give_back()
