@@ -83,7 +83,7 @@ def test_a_pattern_that_is_none(atex: Atex) -> None:
     ("pool", "words"),
     [
         ("fedora", ["fedora", "local", "ssh:"]),
-        ("podman:fedora:42", ["podman", "not supported yet"]),
+        ("libvirt:fedora", ["libvirt", "not supported yet"]),
         ("ssh:a:b:c", ["a:b:c", "USER@HOST"]),
         ("0xlocal", ["0xlocal"]),
     ],

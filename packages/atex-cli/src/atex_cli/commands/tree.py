@@ -1,25 +1,25 @@
 """The options that say which tests are meant, shared by the commands that read a tree."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from atex_fmf import FmfError, Suite, discover, parse_context
 
+from atex_cli.commands.options import Command, with_options
 from atex_cli.errors import Refused
 from atex_cli.invocation import Invocation
 
 _log = logging.getLogger(__name__)
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 Context = dict[str, list[str]]
 
 
-def context_options(command: _Command) -> _Command:
+def context_options(command: Command) -> Command:
     """Add TREE, -c and -v; they arrive as `tree` and `context`."""
-    return _with_options(
+    return with_options(
         command,
         click.argument("tree", default="."),
         click.option(
@@ -42,9 +42,9 @@ def context_options(command: _Command) -> _Command:
     )
 
 
-def tree_options(command: _Command) -> _Command:
+def tree_options(command: Command) -> Command:
     """Add those and --plan and --test; they arrive as `plan` and `tests`."""
-    return _with_options(
+    return with_options(
         context_options(command),
         click.option("--plan", metavar="NAME", help="The plan to run, by its whole name."),
         click.option(
@@ -55,12 +55,6 @@ def tree_options(command: _Command) -> _Command:
             help="Only tests whose name has a match of this, or of another --test.",
         ),
     )
-
-
-def _with_options(command: _Command, *options: Callable[[_Command], _Command]) -> _Command:
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def read_suite(

@@ -1,0 +1,1 @@
+"""Containers of podman, and the images they are made of."""
