@@ -72,7 +72,8 @@ class Channel(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Ends the channel; a command that still runs is killed if it is a process of ours.
+        """Ends the channel; a command that still runs is killed if it is a process of ours. A
+        process with a session of its own lives on in any case.
 
         Total; may be repeated. Calls that wait in other threads raise ConnectionLost.
         """
@@ -159,7 +160,9 @@ class Connection(ABC):
             status = os.fstat(file.fileno())
             part = f"{target}.{os.urandom(6).hex()}"
             # The size is checked there: a lost connection looks to cat like the end of the file.
+            # A folder is refused, or else mv would put the file into it.
             script = (
+                '[ ! -d "$2" ] || { echo "it is a folder" >&2; exit 1; }; '
                 'trap \'rm -f "$1"\' EXIT; umask 077; cat >"$1" && [ "$(wc -c <"$1")" -eq "$3" ]'
                 ' && chmod "$4" "$1" && mv -f "$1" "$2"'
             )
