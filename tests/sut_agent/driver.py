@@ -87,6 +87,7 @@ class Agent:
         # A short path: the control file's socket has to fit into 107 bytes.
         self.work = work or Path(tempfile.mkdtemp(prefix="atex-"))
         self.become = False  # by sudo
+        self.speaking = True  # each host says a word at once, as it has to
         self._made = [] if work else [self.work]  # folders that are ours to remove
         self.python = python
         self.login = list(login) or ["sh", "-c"]
@@ -228,6 +229,9 @@ class Host:
         if hello.incarnation != agent.incarnation:
             agent.incarnation = hello.incarnation
             agent.applied = 0
+        if self.agent.speaking:
+            with contextlib.suppress(BrokenPipeError):  # superseded already
+                self.send(Alive())
 
     def _skip_to(self, magic: bytes) -> bytes:
         seen = b""

@@ -316,6 +316,24 @@ def test_nobody_comes_back(agent: Agent) -> None:
     assert (agent.work / "cleaned").read_text() == "cleaned\n"
 
 
+def test_an_agent_to_which_nobody_spoke_has_nothing_to_wait_for(agent: Agent) -> None:
+    """Its host died while it was started, and `discard()` may have been here already."""
+    agent.speaking = False
+    agent.attach().drop()
+    wait_until(lambda: not is_alive(agent.pid), "the daemon's end")
+    assert not agent.folder.exists()
+
+
+def test_after_a_restart_it_waits_for_who_spoke_before(agent: Agent) -> None:
+    agent.attach()
+    (agent.folder / "tree").mkdir()
+    os.kill(agent.pid, signal.SIGKILL)
+    agent.speaking = False
+    host = agent.attach()
+    host.drop()
+    assert agent.attach().hello.incarnation == host.hello.incarnation
+
+
 def test_who_comes_back_in_time_stops_the_clock(agent: Agent) -> None:
     host = agent.attach(linger=1.0)
     host.drop()

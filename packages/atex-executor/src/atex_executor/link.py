@@ -252,7 +252,7 @@ class Link:
         self._check_stopped()
         silence = self._times.silence
         begun = self.heard = time.monotonic()
-        beat = begun + self._times.beat
+        beat = begun  # at once: an agent to which nobody ever spoke ends with its connection
         acknowledge = inf  # when what is settled has to be acknowledged
         acknowledged_bytes = 0
         while True:

@@ -1,7 +1,7 @@
 """The session: a daemon that outlives the connections of its host. Orders in, facts out, one loop.
 
 It has one run at a time, and one attachment or none. It ends when it is told to, or after an hour without a
-host, or when it is asked to make way in its slot. Single-threaded; nothing here blocks, but for the start of a process.
+host, or when it is asked to make way in its slot; at once, where its only host left without a word. Single-threaded; nothing here blocks, but for the start of a process.
 """
 
 import json
@@ -59,6 +59,8 @@ class Daemon:
         self._last_words = last_words.read(folder) or leader.recall(folder)[1]
         self._runs = Runs(self._loop, self._outbox, slot, folder, archive, self._run_ended)
         self._linger = self._loop.after(settings.linger, self._lingered)
+        # Whether somebody may come back for what is here: a host said something, now or before a restart.
+        self._is_used = os.path.isdir(os.path.join(folder, "tree"))
         self._ending: "str | None" = None  # why the session ends
         self._removing: "int | None" = None  # the process that removes the folder
         self._parting = False  # nobody is let in any more
@@ -188,9 +190,12 @@ class Daemon:
 
     def _detached(self) -> None:
         self._attachment = None
-        self._linger = self._loop.after(self._settings.linger, self._lingered)
         if self._parting:
             self._over = True
+        elif self._is_used:
+            self._linger = self._loop.after(self._settings.linger, self._lingered)
+        else:
+            self._end("its host left without a word")
 
     def _lingered(self) -> None:
         self._end_as_on_timeout("no host for {:.0f} seconds".format(self._settings.linger))
@@ -204,6 +209,7 @@ class Daemon:
     # Orders ----------------------------------------------------------------------------------------------
 
     def _frame(self, number: int, head: bytes, tail: bytes) -> None:
+        self._is_used = True
         try:
             order = json.loads(head.decode("utf-8", "surrogateescape"))
             kind = order["kind"]
