@@ -4,6 +4,7 @@ pytest_plugins = [
     "pytester",
     "tests.machines.fixtures",
     "tests.plugins.leaks",
+    "tests.plugins.leases",
     "tests.plugins.logins",
     "tests.plugins.needs",
     "tests.plugins.nightly",

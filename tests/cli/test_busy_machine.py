@@ -7,6 +7,8 @@ import pytest
 from tests.cli.command import Atex, await_line, end, wait_for
 from tests.machines import LightHost
 
+pytestmark = pytest.mark.leaves_leases  # by the run that was killed
+
 # Fails if another one of its kind runs; the first one runs until it is ended.
 ALONE = """
 /alone:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from atex_orchestrator import summarize
 
 from tests.cli.command import Atex, end, wait_for
@@ -251,6 +252,7 @@ def test_when_results_can_not_be_written_the_run_stops(atex: Atex, sshd: Sshd) -
     assert len(results) <= 20000
 
 
+@pytest.mark.leaves_leases
 def test_the_folder_of_a_killed_run_can_be_read(atex: Atex, sshd: Sshd) -> None:
     atex.write("a.fmf", PASS)
     go = atex.folder / "go"

@@ -55,7 +55,8 @@ def test_reserve_and_release(factory: Factory) -> None:
     machine = provisioner.reserve()
     assert machine.connection.run("echo here").stdout == b"here\n"
     assert machine.facts.arch
-    assert machine.lease_end is None
+    assert machine.lease_end is not None
+    assert machine.lease_end > time.time()
     assert provisioner.alive()
     provisioner.release()
     provisioner.release()
@@ -132,7 +133,7 @@ def test_a_host_is_used_by_one_at_a_time(sshd: Sshd) -> None:
 
 
 def test_hosts_are_shared_out(sshd: Sshd) -> None:
-    pool = HostPool([host_of(sshd, name=f"box{n}") for n in range(3)])
+    pool = HostPool([host_of(sshd, name=f"box{n}", slots=(str(n),)) for n in range(3)])
     provisioners = [pool.provisioner() for _ in range(3)]
     reserved = [Background(provisioner.reserve) for provisioner in provisioners]
     assert {thread.result().name for thread in reserved} == {"box0", "box1", "box2"}

@@ -13,7 +13,12 @@ from atex_provision.errors import (
     ConnectionRefused,
     ConnectTimeout,
     HostKeyChanged,
+    JournalError,
+    LeaseError,
+    LeaseInUse,
+    LeaseTaken,
     LoginRejected,
+    NoLease,
     NoMachine,
     ProvisionError,
     UnknownHost,
@@ -21,8 +26,13 @@ from atex_provision.errors import (
 from atex_provision.facts import Facts
 from atex_provision.host import Host
 from atex_provision.inventory import Inventory, read_inventory
+from atex_provision.leases.adopt import adopt, borrow
+from atex_provision.leases.holder import Holder
+from atex_provision.leases.journal import LeaseJournal
+from atex_provision.leases.lease import Lease, SessionNote
 from atex_provision.machine import Machine, Platform
-from atex_provision.provisioner.base import Provisioner
+from atex_provision.provisioner.base import Moment, Provisioner
+from atex_provision.provisioner.leased import LeasedProvisioner
 from atex_provision.provisioner.local import LocalProvisioner, local_platform
 from atex_provision.provisioner.pool import HostPool
 
@@ -41,20 +51,33 @@ __all__ = [
     "ConnectionLost",
     "ConnectionRefused",
     "Facts",
+    "Holder",
     "Host",
     "HostKeyChanged",
     "HostPool",
     "Inventory",
+    "JournalError",
+    "Lease",
+    "LeaseError",
+    "LeaseInUse",
+    "LeaseJournal",
+    "LeaseTaken",
+    "LeasedProvisioner",
     "LocalConnection",
     "LocalProvisioner",
     "LoginRejected",
     "Machine",
+    "Moment",
+    "NoLease",
     "NoMachine",
     "Platform",
     "ProvisionError",
     "Provisioner",
+    "SessionNote",
     "SshConnection",
     "UnknownHost",
+    "adopt",
+    "borrow",
     "local_platform",
     "read_inventory",
 ]

@@ -4,6 +4,11 @@ One root, so that a caller needs one `except`. A message says what happened, to 
 what to do. Nothing of paramiko or subprocess leaves this package: it is translated where it arises.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from atex_provision.leases.lease import Lease
+
 
 class ProvisionError(Exception):
     """The root of all errors of this package."""
@@ -83,3 +88,29 @@ class NoMachine(ProvisionError):
     """There is no machine to be had, and waiting would not help: all hosts of the pool have
     failed.
     """
+
+
+class LeaseError(ProvisionError):
+    """Something is wrong with a lease, or with the journal of leases."""
+
+
+class JournalError(LeaseError):
+    """The lease journal, or a file of it, cannot be read or written. What it would have told about
+    was not asked for.
+    """
+
+
+class NoLease(LeaseError):
+    """There is no lease of that name, or its file is none of ours."""
+
+
+class LeaseInUse(LeaseError):
+    """Somebody else holds the lease: a process that is alive."""
+
+
+class LeaseTaken(LeaseError):
+    """What only one may have at a time, another lease has: `other`."""
+
+    def __init__(self, other: "Lease") -> None:
+        super().__init__(f"{other.key} is taken: {other.held_by()}")
+        self.other = other

@@ -19,8 +19,12 @@ class Machine(msgspec.Struct, kw_only=True, eq=False):
     connection: Connection
     """Connected when the machine is handed out."""
     facts: Facts = Facts()
+    lease: str = ""
+    """The name of its lease; "" where there is none."""
     lease_end: float | None = None
-    """When the service takes it back, in seconds since the epoch; None: not by itself."""
+    """When its lease ends, in seconds since the epoch; None: never by itself."""
+    prepared: bool = False
+    """Whether a plan was prepared on it before, which need not be done again."""
     marks: dict[str, str] = {}
     """What hooks and tests wrote on it."""
     python: str | None = None

@@ -100,6 +100,11 @@ class Connection(ABC):
     name: str
     """For messages: "local", "root@host:22"."""
 
+    @property
+    def login(self) -> str:
+        """The command by which a human gets in; "" where there is nothing to get into."""
+        return ""
+
     @abstractmethod
     def connect(self) -> None:
         """Connects, unless it is connected; after a loss it makes a new connection.

@@ -7,6 +7,7 @@ takes its connection with it: paramiko may stall after an error, with `is_active
 """
 
 import logging
+import shlex
 import threading
 import time
 
@@ -47,6 +48,16 @@ class SshConnection(Connection):
         self._lock = threading.Lock()
         self._transport: BoundedTransport | None = None
         self._dial: Dial | None = None
+
+    @property
+    def login(self) -> str:
+        host = self._host
+        command = ["ssh"]
+        if host.port is not None:
+            command += ["-p", str(host.port)]
+        if host.identity is not None:
+            command += ["-i", host.identity]
+        return shlex.join([*command, f"{host.user}@{host.address}" if host.user else host.address])
 
     def connect(self) -> None:
         with self._lock:

@@ -1,9 +1,22 @@
 """The contract of a provisioner: one machine, from the request to the release."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from types import TracebackType
+from typing import Literal
 
+from atex_provision.errors import ProvisionError
+from atex_provision.leases.lease import Lease, SessionNote
 from atex_provision.machine import Machine
+
+Moment = Literal["request", "wait", "boot", "connect"]
+"""Where a reservation is: before it asks, while it waits (in a queue, for a free host), while the
+machine boots, while it is being connected to.
+"""
+
+
+def _ignore(moment: Moment, words: str) -> None:
+    """Nobody wants to know."""
 
 
 class Provisioner(ABC):
@@ -14,13 +27,22 @@ class Provisioner(ABC):
     inside, released afterwards.
     """
 
+    on_progress: Callable[[Moment, str], None] = staticmethod(_ignore)
+    """Told where the reservation is, with words for humans; to be set before reserve(). It is called
+    in the thread of the reservation, which need not be the one that called reserve(), and may call
+    abort(). Not called any more after reserve() has returned or raised.
+    """
+
+    left: str | None = None
+    """After abort() or release(): why something may still be held; None if nothing is."""
+
     @abstractmethod
     def reserve(self) -> Machine:
         """Waits until a machine is ready, and returns it connected. To be called once.
 
         Raises Aborted within 5 seconds of abort() or release(), or if one of them came first;
         NoMachine or another ProvisionError if there is none to be had. Whatever it raises, nothing
-        is held any more.
+        is held any more, unless `left` says so.
         """
 
     @abstractmethod
@@ -28,18 +50,38 @@ class Provisioner(ABC):
         """Frees whatever exists at this moment and ends a reserve() that waits. Total; at any time,
         any number of times.
 
-        Nothing is held when it returns, at the latest after 5 seconds.
+        Returns within 5 seconds. Nothing is held then, unless `left` says so.
         """
 
     @abstractmethod
     def release(self) -> None:
-        """Gives the machine back. Total; may be repeated. Its connection is closed."""
+        """Gives the machine back. Total; may be repeated, which tries again what failed. Its
+        connection is closed.
+        """
 
     @abstractmethod
     def alive(self) -> bool:
-        """Whether the machine is reserved and answers; asks it, for which it has up to 10
-        seconds.
+        """Whether the machine is reserved, its lease has not ended, and it answers; asks it, for
+        which it has up to 10 seconds.
         """
+
+    def note_session(self, note: SessionNote) -> None:  # noqa: B027 (a default: nothing)
+        """The session of an agent begins on the machine: whoever finds its lease after a crash
+        shall end it. To be called before the session is begun. Raises ProvisionError.
+        """
+
+    def forget_session(self, session: str) -> None:  # noqa: B027
+        """The session of this id has ended. Raises ProvisionError."""
+
+    def keep(self, until: float | None = None, *, prepared: bool = False) -> Lease:
+        """Leaves the machine reserved although this process may end: until the end of its lease, or
+        `until` (seconds since the epoch) if that comes first. release() and abort() then only close
+        the connection. Returns the lease, by whose name the machine is found again; `prepared` is
+        written into it.
+
+        Raises ProvisionError where that is not possible, or no machine is reserved.
+        """
+        raise ProvisionError(f"{type(self).__name__} cannot keep a machine beyond its process")
 
     def __enter__(self) -> Machine:
         return self.reserve()

@@ -1,16 +1,20 @@
 """This very machine.
 
-`_Slots._lock` guards which slots are taken in this process; `LocalProvisioner._changed` guards the
-one that it holds.
+`_Slots._lock` guards which slots are taken in this process, and by which lease.
 """
 
 import itertools
 import threading
+from typing import ClassVar, Self
 
+from atex_provision.connection.base import Connection
 from atex_provision.connection.local import LocalConnection
+from atex_provision.errors import ProvisionError
 from atex_provision.facts import local_context
+from atex_provision.leases.journal import LeaseJournal
+from atex_provision.leases.lease import Lease
 from atex_provision.machine import Machine, Platform
-from atex_provision.provisioner.connecting import ConnectingProvisioner
+from atex_provision.provisioner.leased import LeasedProvisioner
 
 
 class _Slots:
@@ -18,47 +22,52 @@ class _Slots:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._taken: set[int] = set()
+        self._taken: dict[int, str] = {}
 
-    def take(self) -> int:
+    def take(self, lease: str) -> int:
         with self._lock:
             slot = next(number for number in itertools.count() if number not in self._taken)
-            self._taken.add(slot)
+            self._taken[slot] = lease
             return slot
 
-    def give_back(self, slot: int) -> None:
+    def give_back(self, lease: str) -> None:
         with self._lock:
-            self._taken.discard(slot)
+            self._taken = {slot: taker for slot, taker in self._taken.items() if taker != lease}
 
 
 _slots = _Slots()
 
 
-class LocalProvisioner(ConnectingProvisioner):
+class LocalProvisioner(LeasedProvisioner):
     """Hands out the machine that this process runs on. Tests do run here, with all they do to a
     machine. Several at a time get slots "0", "1" ... of it.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._slot: int | None = None
+    kind: ClassVar[str] = "local"
+    outlives_lease: ClassVar[bool] = True
 
-    def reserve(self) -> Machine:
-        self._begin()
-        with self._changed:
-            self._check_over()
-            slot = self._slot = _slots.take()
-        try:
-            return self._connect(LocalConnection(), "local", slot=str(slot))
-        except BaseException:
-            self._give_back()
-            raise
+    def _resource(self) -> dict[str, str]:
+        return {}
 
-    def _give_back(self) -> None:
-        with self._changed:
-            slot, self._slot = self._slot, None
-        if slot is not None:
-            _slots.give_back(slot)
+    def _acquire(self, lease: Lease) -> None:
+        self._learn(slot=str(_slots.take(lease.name)))
+
+    def _connection(self, lease: Lease) -> Connection:
+        return LocalConnection()
+
+    def _describe(self, lease: Lease, connection: Connection) -> Machine:
+        slot = lease.resource.get("slot", "0")
+        return Machine(name=connection.name, connection=connection, slot=slot)
+
+    def _free(self, lease: Lease) -> None:
+        _slots.give_back(lease.name)
+
+    def keep(self, until: float | None = None, *, prepared: bool = False) -> Lease:
+        raise ProvisionError("this very machine needs not be kept: it stays as it is")
+
+    @classmethod
+    def _of(cls, lease: Lease, journal: LeaseJournal) -> Self:
+        return cls(journal=journal)
 
 
 def local_platform() -> Platform:

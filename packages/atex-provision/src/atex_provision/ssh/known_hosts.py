@@ -17,6 +17,8 @@ from pathlib import Path
 
 import msgspec
 
+from atex_provision.state import state_folder
+
 
 class KnownKey(msgspec.Struct, frozen=True):
     """One line about one host."""
@@ -30,11 +32,8 @@ class KnownKey(msgspec.Struct, frozen=True):
 
 
 def own_file() -> Path:
-    """ATEX's own known_hosts, in the user's state folder (XDG Base Directory Specification)."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    # The specification wants a relative path to be ignored.
-    folder = Path(state) if state.startswith("/") else Path.home() / ".local/state"
-    return folder / "atex/known_hosts"
+    """ATEX's own known_hosts."""
+    return state_folder() / "known_hosts"
 
 
 def read_files() -> list[Path]:

@@ -1,0 +1,1 @@
+"""Leases: what this user's processes have asked for, and whether it was given back."""
