@@ -20,6 +20,7 @@ from atex_provision.errors import (
     LoginRejected,
     NoLease,
     NoMachine,
+    PodmanFailed,
     ProvisionError,
     UnknownHost,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "NoLease",
     "NoMachine",
     "Platform",
+    "PodmanFailed",
     "ProvisionError",
     "Provisioner",
     "SessionNote",

@@ -114,3 +114,12 @@ class LeaseTaken(LeaseError):
     def __init__(self, other: "Lease") -> None:
         super().__init__(f"{other.key} is taken: {other.held_by()}")
         self.other = other
+
+
+class PodmanFailed(ProvisionError):
+    """The podman of this machine did not do what it was told; its own last words are in the message."""
+
+    def __init__(self, message: str, exit_code: int = 125) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        """As podman-run(1) has them: 125 is for podman itself."""

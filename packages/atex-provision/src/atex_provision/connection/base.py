@@ -90,6 +90,28 @@ class Channel(ABC):
         self.close()
 
 
+def converse(channel: Channel, name: str, stdin: bytes, deadline: float) -> Completed:
+    """Sees a command through to its end: writes all of `stdin`, then reads all of its output.
+
+    `deadline` is a moment of `time.monotonic()`, `name` whom messages are about. Raises
+    TimeoutError, ConnectionLost, and ProvisionError for more than 16 MiB of stdout.
+    """
+
+    def rest() -> float:
+        return max(0.0, deadline - time.monotonic())
+
+    with contextlib.suppress(ConnectionLost):  # a command need not read; a loss shows below
+        channel.send(stdin, rest())
+    channel.close_stdin()
+    stdout = bytearray()
+    while chunk := channel.receive(CHUNK, rest()):
+        stdout += chunk
+        if len(stdout) > RUN_OUTPUT:
+            raise ProvisionError(f"{name}: a command wrote more than {RUN_OUTPUT >> 20} MiB")
+    exit_code = channel.wait(rest())
+    return Completed(exit_code=exit_code, stdout=bytes(stdout), stderr=channel.stderr_tail())
+
+
 class Connection(ABC):
     """Reaches one machine.
 
@@ -132,28 +154,11 @@ class Connection(ABC):
         deadline = time.monotonic() + timeout
         with self.open(command) as channel:
             try:
-                return self._converse(channel, stdin, deadline)
+                return converse(channel, self.name, stdin, deadline)
             except TimeoutError:
                 raise TimeoutError(
                     f"{self.name}: not done after {timeout:g} seconds: {command}"
                 ) from None
-
-    def _converse(self, channel: Channel, stdin: bytes, deadline: float) -> Completed:
-        def rest() -> float:
-            return max(0.0, deadline - time.monotonic())
-
-        with contextlib.suppress(ConnectionLost):  # a command need not read; a loss shows below
-            channel.send(stdin, rest())
-        channel.close_stdin()
-        stdout = bytearray()
-        while chunk := channel.receive(CHUNK, rest()):
-            stdout += chunk
-            if len(stdout) > RUN_OUTPUT:
-                raise ProvisionError(
-                    f"{self.name}: a command wrote more than {RUN_OUTPUT >> 20} MiB"
-                )
-        exit_code = channel.wait(rest())
-        return Completed(exit_code=exit_code, stdout=bytes(stdout), stderr=channel.stderr_tail())
 
     def upload(self, source: Path, target: str) -> None:
         """Copies a file, with its permissions, to the machine; never leaves half a `target`.

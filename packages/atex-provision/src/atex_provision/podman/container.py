@@ -1,0 +1,97 @@
+"""One container: made, started, looked at, removed; each is one run of podman.
+
+Made and started apart, because only the first may be cut short (see `command`).
+"""
+
+import math
+from pathlib import Path
+
+import msgspec
+
+from atex_provision.errors import PodmanFailed
+from atex_provision.podman.command import PodmanCommand, podman
+
+CREATE_TIME = 600.0  # seconds; the image may have to be fetched
+LABEL = "atex.lease"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container is made of."""
+
+    image: str
+    systemd: bool = False
+    """Its first process is the image's /sbin/init, so that services run and it can reboot."""
+    volumes: tuple[str, ...] = ()
+    """As `podman run --volume` has them: HOST-FOLDER:FOLDER[:OPTIONS]."""
+    network: str | None = None
+    """As `podman run --network` has it; None: podman's default."""
+    privileged: bool = False
+
+
+class State(msgspec.Struct, frozen=True, rename="pascal"):
+    """What podman knows of a container that exists."""
+
+    status: str
+    """"created", "running", "exited", "stopping", "paused" ..."""
+    started_at: str
+    """When it was started last; another one after each restart."""
+
+    @property
+    def running(self) -> bool:
+        """Whether commands can be run in it."""
+        return self.status == "running"
+
+
+def create(name: str, settings: Settings, *, lease: str, seconds: float) -> PodmanCommand:
+    """The making of a container that runs for `seconds` at most after each of its starts.
+
+    To be finished by the caller's thread. It can be closed at any time: then there is a container of
+    that name, or none.
+    """
+    if settings.systemd:
+        main = ["--systemd=always", "--entrypoint=/sbin/init", settings.image]
+    else:  # something that does nothing, behind an init that reaps
+        main = ["--init", "--systemd=false", "--entrypoint=sleep", settings.image, "infinity"]
+    return PodmanCommand(
+        "create",
+        f"--name={name}",
+        f"--hostname={name}",
+        f"--label={LABEL}={lease}",
+        f"--timeout={math.ceil(max(1.0, seconds))}",
+        "--user=root",
+        "--workdir=/",
+        *(f"--volume={_absolute(volume)}" for volume in settings.volumes),
+        *([f"--network={settings.network}"] if settings.network else []),
+        *(["--privileged"] if settings.privileged else []),
+        *main,
+    )
+
+
+def start(name: str) -> None:
+    """Starts the container if it does not run. Raises PodmanFailed."""
+    podman("start", name, outlive=True)
+
+
+def state(name: str) -> State | None:
+    """What state the container is in; None if there is no such container. Raises PodmanFailed."""
+    try:
+        said = podman("container", "inspect", "--format={{json .State}}", name)
+    except PodmanFailed as error:
+        if "no such container" in str(error):
+            return None
+        raise
+    return msgspec.json.decode(said, type=State)
+
+
+def remove(name: str) -> None:
+    """Kills all that runs in the container, and removes it with all its files, if it is there.
+
+    Raises PodmanFailed.
+    """
+    podman("rm", "--force", "--ignore", "--time=0", "--volumes", name, outlive=True)
+
+
+def _absolute(volume: str) -> str:
+    """podman is not started in the caller's folder."""
+    source, colon, rest = volume.partition(":")
+    return f"{Path(source).resolve()}{colon}{rest}" if source.startswith(".") else volume
