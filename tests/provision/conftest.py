@@ -19,6 +19,12 @@ def home(own_home: Path) -> Path:
     return own_home
 
 
+def say(home: Path, config: str) -> None:
+    """Writes ~/.ssh/config."""
+    (home / ".ssh").mkdir(exist_ok=True)
+    (home / ".ssh/config").write_text(config)
+
+
 @pytest.fixture
 def connect() -> Iterator[Connect]:
     """`connect(sshd)`: a connection to it, closed after the test."""

@@ -27,14 +27,8 @@ from atex_provision import (
 
 from tests.machines import LightHost, Sshd, sshd_missing
 from tests.machines.login import ssh_to
-from tests.provision.conftest import Connect
+from tests.provision.conftest import Connect, say
 from tests.waits import PATIENCE, Background
-
-
-def say(home: Path, config: str) -> None:
-    """Writes ~/.ssh/config."""
-    (home / ".ssh").mkdir(exist_ok=True)
-    (home / ".ssh/config").write_text(config)
 
 
 @contextmanager
@@ -132,16 +126,17 @@ def test_too_many_keys_are_a_rejected_login(sshd: Sshd, home: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ("ProxyJump bastion\n", "wants proxyjump 'bastion'"),
-        ("ProxyCommand nc %h %p\n", "wants proxycommand"),
-        ("Port ssh\n", "bad port"),
-        ("Port\n", "cannot use .*config: .*Unparsable"),
+        ("ProxyJump a,,b\n", r"config, line 1: proxyjump 'a,,b' cannot be followed"),
+        ("ProxyJump me\n", "more than 8 jump hosts in a row"),
+        ("\nProxyCommand nc %x\n", r"config, line 2: proxycommand 'nc %x' has a %x"),
+        ("Port ssh\n", "line 1: port 'ssh' is no port"),
+        ("Port\n", "line 1: 'Port' should be an option and a value"),
     ],
 )
 def test_a_config_that_cannot_be_followed(config: str, says: str, home: Path) -> None:
     say(home, config)
     with pytest.raises(BadConfiguration, match=says) as caught:
-        SshConnection(Host(address="127.0.0.1", port=1)).connect()
+        SshConnection(Host(address="127.0.0.1")).connect()
     assert caught.value.permanent
 
 
@@ -339,8 +334,10 @@ def test_a_killed_connection_wakes_who_waits(sshd: Sshd, connect: Connect, call:
 
 def test_a_cut_link_is_noticed(light_host: LightHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the kernel, whose patience is shortened here."""
-    monkeypatch.setattr("atex_provision.ssh.reach.SILENCE", 300)
+    monkeypatch.setattr("atex_provision.ssh.tcp.SILENCE", 300)
     with ssh_to(light_host) as connection, connection.open("cat") as channel:
+        channel.send(b"x")
+        assert channel.receive(1, PATIENCE) == b"x"  # nothing is on its way any more
         light_host.cut()
         channel.send(b"into the void")
         with pytest.raises(ConnectionLost, match="the connection was lost: its other end is gone"):

@@ -62,6 +62,14 @@ class HostKeyChanged(CannotConnect):
     permanent = True
 
 
+class HostKeyUnknown(CannotConnect):
+    """Nothing is known of the server's key, and only known ones are accepted (`host_keys="strict"`, or
+    StrictHostKeyChecking).
+    """
+
+    permanent = True
+
+
 class BadConfiguration(CannotConnect):
     """The ssh config or a key file can not be used as it is; nobody has been asked for anything
     yet.

@@ -32,8 +32,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     identity: str | None = None
     """The file of the only private key to log in with."""
     jump: str | None = None
-    """The hosts on the way to it, `[USER@]HOST[:PORT][,...]`; wins over ProxyJump of
-    ~/.ssh/config.
+    """The hosts on the way to it, `[USER@]HOST[:PORT][,...]`, the first one first; "none": none.
+    Wins over ProxyJump and ProxyCommand of ~/.ssh/config.
     """
     python: str | None = None
     """The python3 to use there, where it is not found by itself."""
@@ -55,6 +55,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     """For messages; by default as one would write it: user@address:port."""
 
     def __post_init__(self) -> None:
+        """Raises BadHost for a `jump` that names no hosts."""
+        parse_hops(self.jump or "none")
         if not self.name:
             msgspec.structs.force_setattr(self, "name", self._written())
         if not self.slots:
@@ -98,3 +100,18 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
         user = f"{self.user}@" if self.user else ""
         port = f":{self.port}" if self.port else ""
         return f"{user}{address}{port}"
+
+
+def parse_hops(text: str) -> tuple[Host, ...]:
+    """The jump hosts that `[USER@]HOST[:PORT][,...]` names, in the order in which they are passed; none for "none".
+
+    Each is reached through those before it, the first one as ~/.ssh/config says. Raises BadHost.
+    """
+    if text.lower() == "none":
+        return ()
+    hops: list[Host] = []
+    for word in text.split(","):
+        hop = Host.parse(word.strip().removeprefix("ssh://"))
+        before = ",".join(host.name for host in hops)
+        hops.append(msgspec.structs.replace(hop, jump=before or None))
+    return tuple(hops)

@@ -24,7 +24,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from atex_provision.errors import BadHost, BadInventory
-from atex_provision.host import Host
+from atex_provision.host import Host, parse_hops
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # a tab and a line end do no harm in a command
 
@@ -125,8 +125,7 @@ def _host(said: dict[str, Any], platforms: set[str], folder: Path) -> Host:
     _check_address(said.get("address", ""))
     if "jump" in said:
         with _in("jump"):
-            for hop in said["jump"].split(","):
-                Host.parse(hop)
+            parse_hops(said["jump"])
     if "key" in said:
         said["identity"] = _key_file(folder, said.pop("key"))
     if (platform := said.get("platform", "")) and platform not in platforms:

@@ -17,7 +17,7 @@ from paramiko.buffered_pipe import PipeTimeout
 from atex_provision.connection.base import Channel, Connection
 from atex_provision.errors import CannotConnect, ConnectionLost
 from atex_provision.host import Host
-from atex_provision.ssh.config import find_target
+from atex_provision.ssh.config import HostKeys, find_target
 from atex_provision.ssh.dial import Dial
 from atex_provision.ssh.transport import (
     PACKET,
@@ -40,10 +40,16 @@ if _logger.level == logging.NOTSET:
 class SshConnection(Connection):
     """Reaches `host` by ssh, with what ~/.ssh/config, the ssh agent and known_hosts say of it."""
 
-    def __init__(self, host: Host, *, timeout: float = CONNECT_TIME) -> None:
-        """`timeout`: seconds for each step of connecting (look-up, TCP, handshake, login)."""
+    def __init__(
+        self, host: Host, *, timeout: float = CONNECT_TIME, host_keys: HostKeys = "new"
+    ) -> None:
+        """`timeout`: seconds for each step of connecting (look-up, TCP, handshake, login), jump hosts apart.
+
+        `host_keys`: "new" accepts an unknown host once and remembers its key, "strict" refuses it.
+        """
         self.name = host.name
         self._host = host
+        self._host_keys = host_keys
         self._timeout = timeout
         self._lock = threading.Lock()
         self._transport: BoundedTransport | None = None
@@ -66,7 +72,7 @@ class SshConnection(Connection):
             if transport.is_active():
                 return
             close_transport(transport)
-        dial = Dial(find_target(self._host), self._timeout)
+        dial = Dial(find_target(self._host, self._host_keys), self._timeout)
         with self._lock:
             self._dial, self._transport = dial, None
         transport = dial.connect()

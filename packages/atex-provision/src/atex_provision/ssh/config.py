@@ -1,20 +1,42 @@
-"""What ~/.ssh/config says about a host, as far as we follow it: HostName, User, Port, IdentityFile,
-IdentitiesOnly.
+"""Where to connect to, as whom, on which way, and whom to trust: what a caller says of a host, joined
+with ~/.ssh/config.
 
-ProxyJump and ProxyCommand are refused: to ignore them would mean to connect to another machine, or
-to none.
+What the caller says wins. Options that would lead elsewhere and that we cannot follow are refused;
+others are ignored.
 """
 
 import getpass
+import ipaddress
+import os
+import re
+import socket
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
-import paramiko
 
-from atex_provision.errors import BadConfiguration
-from atex_provision.host import Host
+from atex_provision.errors import BadConfiguration, BadHost
+from atex_provision.host import Host, parse_hops
+from atex_provision.ssh.config_file import Options, Setting, read_options
+from atex_provision.ssh.known_hosts import GLOBAL_FILES, host_id, user_files
 
 DEFAULT_PORT = 22
+MOST_HOPS = 8  # jump hosts in a row; more are taken for a circle
+
+HostKeys = Literal["new", "strict"]
+"""What becomes of a host whose key is not known: "new" accepts it once and remembers it, "strict" refuses it."""
+
+
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
+    """Which host key is believed."""
+
+    name: str
+    """What the host is called in known_hosts."""
+    files: tuple[Path, ...]
+    """Where else it may be known than in our own file; these are only read."""
+    policy: Literal["new", "strict", "forget"]
+    """For an unknown key: remember it, refuse it, or accept it this time (and do not look into our own file either)."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,11 +45,15 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     port: int
     user: str
+    trust: Trust
     identity: Path | None
     """The only key to try, if the caller named one."""
     identity_files: tuple[Path, ...]
     """What the config lists."""
     identities_only: bool
+    via: "Target | None"
+    """The jump host before it; None: directly, or by `proxy_command`."""
+    proxy_command: str | None
 
     def __str__(self) -> str:
         """host:port, for messages."""
@@ -38,36 +64,168 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def find_target(host: Host) -> Target:
-    """Joins `host` with the user's config; what `host` says wins. Raises BadConfiguration."""
-    path = Path.home() / ".ssh/config"
-    options = _lookup(path, host.address)
-    for option in ("proxyjump", "proxycommand"):
-        value = options.get(option)
-        if value and value.lower() != "none":
-            raise BadConfiguration(
-                f"{host.name}: {path} wants {option} {value!r}, which atex does not support yet;"
-                " use a host that can be reached directly, or set it to none for this host"
-            )
-    port = options.get("port", str(DEFAULT_PORT))
-    if not port.isdecimal() or not 0 < int(port) < 2**16:
-        raise BadConfiguration(f"{host.name}: {path} has a bad port for it: {port!r}")
+def config_path() -> Path:
+    """The user's ssh config."""
+    return Path.home() / ".ssh/config"
+
+
+def find_target(host: Host, host_keys: HostKeys = "new") -> Target:
+    """Joins `host` with the user's config. Raises BadConfiguration."""
+    return _find(host, host_keys, 0)
+
+
+def _find(host: Host, host_keys: HostKeys, hops: int) -> Target:
+    options = read_options(config_path(), host.address, host.user)
+    _refuse_canonical(host.address, options)
+    names = _Names(host, options)
+    via, proxy_command = _way(host, host_keys, hops, options, names)
+    identity_files = [names.path_in(setting) for setting in options.get("identityfile", [])]
     return Target(
-        address=options.get("hostname", host.address),
-        port=host.port or int(port),
-        user=host.user or options.get("user") or getpass.getuser(),
+        address=names.address,
+        port=names.port,
+        user=names.user,
+        trust=_trust(names, options, host_keys),
         identity=Path(host.identity).expanduser() if host.identity else None,
-        identity_files=tuple(Path(file).expanduser() for file in options.get("identityfile", [])),
-        identities_only=options.get("identitiesonly", "no").lower() == "yes",
+        identity_files=tuple(path for path in identity_files if path is not None),
+        identities_only=_is_yes(options, "identitiesonly"),
+        via=via,
+        proxy_command=proxy_command,
     )
 
 
-def _lookup(path: Path, alias: str) -> paramiko.SSHConfigDict:
+class _Names:
+    """Address, port and user of a host, and what stands for them in other options (ssh_config(5), TOKENS)."""
+
+    def __init__(self, host: Host, options: Options) -> None:
+        self.address = host.address
+        if hostname := options.get("hostname"):
+            self.address = _expand(hostname[0], hostname[0].word, {"h": host.address})
+        self.port = host.port or _port(options)
+        user = options.get("user")
+        self.user = host.user or (user[0].word if user else getpass.getuser())
+        alias = options.get("hostkeyalias")
+        self.known_as = alias[0].word.lower() if alias else host_id(self.address, self.port)
+        here = socket.gethostname()
+        self._tokens = {
+            "d": str(Path.home()),
+            "h": self.address,
+            "i": str(os.getuid()),
+            "k": alias[0].word if alias else host.address,
+            "L": here.partition(".")[0],
+            "l": here,
+            "n": host.address,
+            "p": str(self.port),
+            "r": self.user,
+            "u": getpass.getuser(),
+        }
+
+    def put_into(self, setting: Setting, text: str) -> str:
+        """`text`, which is of `setting`, with its tokens replaced."""
+        return _expand(setting, text, self._tokens)
+
+    def path_in(self, setting: Setting) -> Path | None:
+        """The file that `setting` names; None for "none"."""
+        word = setting.word
+        return None if word.lower() == "none" else self.path(setting, word)
+
+    def path(self, setting: Setting, word: str) -> Path:
+        """The file that a word of `setting` names, relative to where we are."""
+        return Path(os.path.expandvars(self.put_into(setting, word))).expanduser()
+
+
+def _expand(setting: Setting, text: str, tokens: Mapping[str, str]) -> str:
+    def value(match: re.Match[str]) -> str:
+        token = match[1]
+        if token == "%":
+            return token
+        if token not in tokens:
+            raise setting.error(f"has a %{token}, which atex does not know there")
+        return tokens[token]
+
+    return re.sub(r"%(.?)", value, text)
+
+
+def _port(options: Options) -> int:
+    for setting in options.get("port", []):
+        word = setting.word
+        if not word.isdecimal() or not 0 < int(word) < 2**16:
+            raise setting.error("is no port; they go from 1 to 65535")
+        return int(word)
+    return DEFAULT_PORT
+
+
+def _way(
+    host: Host, host_keys: HostKeys, hops: int, options: Options, names: _Names
+) -> tuple[Target | None, str | None]:
+    """The jump host before this one, or the command that leads there. Of ProxyJump and ProxyCommand the first holds."""
+    jumps: tuple[Host, ...] = ()
+    if host.jump is not None:
+        jumps = parse_hops(host.jump)
+    else:
+        option = next((key for key in options if key in ("proxyjump", "proxycommand")), "")
+        for setting in options.get(option, []):
+            if option == "proxycommand":
+                command = names.put_into(setting, setting.text)
+                return None, None if command.lower() == "none" else command
+            try:
+                jumps = parse_hops(names.put_into(setting, setting.word))
+            except BadHost as error:
+                raise setting.error(f"cannot be followed ({error})") from error
+    if not jumps:
+        return None, None
+    if hops == MOST_HOPS:
+        raise BadConfiguration(
+            f"{host.name}: more than {MOST_HOPS} jump hosts in a row; does one of them lead to itself"
+            f" in {config_path()}?"
+        )
+    return _find(jumps[-1], host_keys, hops + 1), None
+
+
+def _trust(names: _Names, options: Options, host_keys: HostKeys) -> Trust:
+    users = _files(names, options, "userknownhostsfile", user_files())
+    everybodys = _files(names, options, "globalknownhostsfile", GLOBAL_FILES)
+    checking = options.get("stricthostkeychecking")
+    match checking[0].word.lower() if checking else "ask":
+        case "yes":
+            host_keys = "strict"
+        case "ask" | "accept-new":
+            pass
+        case "no" | "off":
+            if host_keys == "new" and all(path == Path(os.devnull) for path in users):
+                return Trust(name=names.known_as, files=everybodys, policy="forget")
+        case _ if checking:
+            raise checking[0].error("should be yes, accept-new, ask or no")
+    return Trust(name=names.known_as, files=(*users, *everybodys), policy=host_keys)
+
+
+def _files(
+    names: _Names, options: Options, option: str, default: tuple[Path, ...]
+) -> tuple[Path, ...]:
+    if option not in options:
+        return default
+    setting = options[option][0]
+    words = setting.words
+    return () if words == ["none"] else tuple(names.path(setting, word) for word in words)
+
+
+def _is_yes(options: Options, option: str) -> bool:
+    return option in options and options[option][0].word.lower() in ("yes", "true")
+
+
+def _refuse_canonical(name: str, options: Options) -> None:
+    """Where ssh would look for the full name of a host, which may be another machine than `name` itself."""
+    setting = options.get("canonicalizehostname", [None])[0]
+    if setting is None or setting.word.lower() not in ("yes", "always"):
+        return
+    dots = options.get("canonicalizemaxdots")
+    most = int(dots[0].word) if dots and dots[0].word.isdecimal() else 1
+    if name.count(".") <= most and not _is_address(name):
+        raise setting.error(f"is not supported for a short name like {name}: write the full one")
+
+
+def _is_address(name: str) -> bool:
     try:
-        with path.open() as file:
-            return paramiko.SSHConfig.from_file(file).lookup(alias)
-    except FileNotFoundError:
-        return paramiko.SSHConfigDict()
-    # UnicodeDecodeError is a ValueError; a Match exec may fail in ways of its own.
-    except (OSError, ValueError, ImportError, paramiko.SSHException) as error:
-        raise BadConfiguration(f"cannot use {path}: {error}; correct it and try again") from error
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -14,9 +14,12 @@ import paramiko
 
 from atex_provision.errors import CannotConnect, ConnectTimeout, LoginRejected
 from atex_provision.ssh.config import Target
+from atex_provision.ssh.jump import JumpRoute
 from atex_provision.ssh.keys import Identities, Identity
 from atex_provision.ssh.known_hosts import KnownKey
-from atex_provision.ssh.reach import Reach
+from atex_provision.ssh.proxy import ProxyRoute
+from atex_provision.ssh.route import Route
+from atex_provision.ssh.tcp import TcpRoute
 from atex_provision.ssh.transport import BoundedTransport, close_transport
 from atex_provision.ssh.trust import check_host_key, known_keys, prefer_known
 
@@ -34,28 +37,39 @@ class Dial:
     def __init__(self, target: Target, timeout: float) -> None:
         self._target = target
         self._timeout = timeout
-        self._reach = Reach(target, timeout)
+        self._route = _route(target, timeout)
 
     def cancel(self) -> None:
         """Ends connect() at once, with CannotConnect. Any thread, any time; total.
 
         A connection that was made already is closed.
         """
-        self._reach.cancel()
+        self._route.cancel()
 
     def connect(self) -> BoundedTransport:
         """Connects and logs in. Raises CannotConnect or one of its subclasses."""
         known = known_keys(self._target)
-        with self._gate():
-            transport = BoundedTransport(self._reach.connect())
-            try:
-                self._shake_hands(transport, known)
-                check_host_key(self._target, transport.get_remote_server_key(), known)
-                self._log_in(transport)
-            except BaseException:
-                close_transport(transport)
-                raise
-        transport.sock.settimeout(IDLE_WAKEUP)
+        try:
+            self._route.approach()
+            with self._gate():
+                transport = self._begin(BoundedTransport(self._route.connect()), known)
+        except BaseException:
+            self._route.close()
+            raise
+        if self._route.sees_far_end:
+            transport.sock.settimeout(IDLE_WAKEUP)
+        else:
+            transport.watch()
+        return transport
+
+    def _begin(self, transport: BoundedTransport, known: list[KnownKey]) -> BoundedTransport:
+        try:
+            self._shake_hands(transport, known)
+            check_host_key(self._target, transport.get_remote_server_key(), known)
+            self._log_in(transport)
+        except BaseException:
+            close_transport(transport)
+            raise
         return transport
 
     @contextmanager
@@ -65,7 +79,7 @@ class Dial:
             where = (self._target.address, self._target.port)
             gate = _gates.setdefault(where, threading.Semaphore(HANDSHAKES))
         while not gate.acquire(timeout=LOOK):
-            self._reach.check()
+            self._route.check()
         try:
             yield
         finally:
@@ -74,7 +88,8 @@ class Dial:
     def _shake_hands(self, transport: BoundedTransport, known: list[KnownKey]) -> None:
         options = transport.get_security_options()
         options.key_types = prefer_known(tuple(options.key_types), known)
-        transport.banner_timeout = transport.handshake_timeout = self._timeout
+        # paramiko's own limits would say less about it than _await() does.
+        transport.banner_timeout = transport.handshake_timeout = 2 * self._timeout
         done = threading.Event()
         transport.start_client(event=done)
         self._await(transport, done, "the ssh handshake")
@@ -107,20 +122,32 @@ class Dial:
         """Waits for a step of paramiko's."""
         end = time.monotonic() + self._timeout
         while not event.wait(LOOK) and transport.is_active():
-            self._reach.check()
+            self._route.check()
             if time.monotonic() > end:
-                raise ConnectTimeout(f"{self._target}: no answer to {what} in {self._timeout:g} s")
+                raise ConnectTimeout(
+                    f"{self._target}: no answer to {what} in {self._timeout:g} s"
+                    f"{self._route.last_words()}"
+                )
         if transport.is_active():
             return
-        self._reach.check()
+        self._route.check()
         error = transport.get_exception()
         if error is None:
             raise _Disconnected(f"{self._target}: the server ended {what}")
         raise CannotConnect(
-            f"{self._target}: {what} failed: {str(error) or 'the server hung up'};"
+            f"{self._target}: {what} failed{self._route.last_words()}:"
+            f" {str(error) or 'the server hung up'};"
             " is that an ssh server, and not too busy (MaxStartups)?"
         )
 
 
 class _Disconnected(CannotConnect):
     """The server said good-bye; at a login that means too many keys (MaxAuthTries)."""
+
+
+def _route(target: Target, timeout: float) -> Route:
+    if target.via is not None:
+        return JumpRoute(target, timeout, Dial(target.via, timeout))
+    if target.proxy_command is not None:
+        return ProxyRoute(target, timeout)
+    return TcpRoute(target, timeout)

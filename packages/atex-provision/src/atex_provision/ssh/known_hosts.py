@@ -19,6 +19,9 @@ import msgspec
 
 from atex_provision.state import state_folder
 
+GLOBAL_FILES = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
+"""Everybody's, as ssh reads them if its config names no others."""
+
 
 class KnownKey(msgspec.Struct, frozen=True):
     """One line about one host."""
@@ -36,9 +39,9 @@ def own_file() -> Path:
     return state_folder() / "known_hosts"
 
 
-def read_files() -> list[Path]:
-    """Where a host may be known from, the own file last."""
-    return [Path.home() / ".ssh/known_hosts", Path("/etc/ssh/ssh_known_hosts"), own_file()]
+def user_files() -> tuple[Path, ...]:
+    """The user's, as ssh reads them if its config names no others."""
+    return (Path.home() / ".ssh/known_hosts", Path.home() / ".ssh/known_hosts2")
 
 
 def host_id(address: str, port: int) -> str:

@@ -11,18 +11,20 @@ What is different, each found by running it against a real sshd:
   connection stalls.
 * A command that was killed by a signal has an exit status, 128 + N, as a shell has it.
 * The handshake's time limit needs no thread.
+* The other end may be another connection's channel, or a process: what takes nothing any more, or
+  does not answer, is a lost connection there as well.
 * AES-GCM is preferred to the others: it costs this process a third less per byte, and OpenSSH has
   it since 6.2.
 
-Guarantee: one thread per connection, paramiko's. `_postponed` belongs to that thread alone.
+Guarantee: one thread per connection, paramiko's. `_postponed` and `_asked` belong to that thread alone.
 """
 
 import contextlib
 import signal
 import threading
 import time
-from socket import SHUT_RDWR, socket
-from typing import Any, ClassVar
+from socket import SHUT_RDWR
+from typing import Any, ClassVar, Protocol
 
 import paramiko
 from paramiko.common import (
@@ -30,16 +32,34 @@ from paramiko.common import (
     MSG_CHANNEL_REQUEST,
     cMSG_CHANNEL_REQUEST,
     cMSG_CHANNEL_WINDOW_ADJUST,
+    cMSG_GLOBAL_REQUEST,
 )
 from paramiko.packet import Packetizer
 
 from atex_provision.connection.base import STDERR_TAIL
 
 WINDOW = 4 << 20  # bytes that a channel may have in flight, and so what it may cost in memory
+SILENCE = 45.0  # seconds without an answer after which a connection is lost
+ALWAYS = 1e-9  # seconds; paramiko takes 0 for never
+PROBE = 15.0  # seconds of silence after which the server is asked for an answer
 LARGEST_PACKET = 256 << 10  # bytes; the SSH protocol asks for 35000 at least (RFC 4253, 6.1)
 PACKET = 32 << 10  # bytes of data in one; what OpenSSH uses
 OPEN_TIME = 30.0  # seconds for the server to open a channel
 CLOSE_TIME = 30.0  # seconds; a thread that does not end by then is left alone
+
+
+class Stream(Protocol):
+    """What paramiko needs of a socket, and we to end it.
+
+    recv() and send() raise TimeoutError after the time that settimeout() sets, OSError when the
+    other end is gone; shutdown() ends both at once, from any thread.
+    """
+
+    def recv(self, size: int, /) -> bytes: ...
+    def send(self, data: bytes | memoryview, /) -> int: ...
+    def settimeout(self, seconds: float | None, /) -> None: ...
+    def shutdown(self, how: int, /) -> None: ...
+    def close(self) -> None: ...
 
 
 class BoundedPacketizer(Packetizer):
@@ -47,10 +67,18 @@ class BoundedPacketizer(Packetizer):
 
     _handshake_end: float | None = None
 
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(stream)  # type: ignore[arg-type]
+        self._stream = stream
+        self.heard = time.monotonic()
+        """When the last bytes came."""
+
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:
         if n > LARGEST_PACKET:
             raise paramiko.SSHException(f"the server announced a packet of {n} bytes")
-        return super().read_all(n, check_rekey)
+        data = super().read_all(n, check_rekey)
+        self.heard = time.monotonic()
+        return data
 
     def start_handshake(self, timeout: float) -> None:
         self._handshake_end = time.monotonic() + timeout
@@ -60,6 +88,24 @@ class BoundedPacketizer(Packetizer):
 
     def complete_handshake(self) -> None:
         self._handshake_end = None
+
+    def write_all(self, out: bytes) -> None:  # type: ignore[override]
+        """Raises EOFError when the other end is gone, SSHException when it takes nothing any more."""
+        rest = memoryview(out)
+        end = time.monotonic() + SILENCE
+        while rest:
+            try:
+                rest = rest[self._stream.send(rest) :]
+                end = time.monotonic() + SILENCE
+            except TimeoutError:
+                if self.closed:
+                    raise EOFError from None
+                if time.monotonic() > end:
+                    raise paramiko.SSHException(
+                        f"nothing could be sent for {SILENCE:g} s"
+                    ) from None
+            except OSError:
+                raise EOFError from None
 
 
 class StderrTail:
@@ -130,9 +176,11 @@ class BoundedTransport(paramiko.Transport):
         MSG_CHANNEL_REQUEST: _handle_request,
     }
 
-    def __init__(self, sock: socket) -> None:
+    packetizer: BoundedPacketizer
+
+    def __init__(self, stream: Stream) -> None:
         super().__init__(
-            sock,
+            stream,  # type: ignore[arg-type]
             default_window_size=WINDOW,
             default_max_packet_size=PACKET,
             packetizer_class=BoundedPacketizer,
@@ -140,6 +188,7 @@ class BoundedTransport(paramiko.Transport):
         options = self.get_security_options()
         options.ciphers = sorted(options.ciphers, key=lambda cipher: "gcm" not in cipher)
         self._postponed: list[paramiko.Message] = []
+        self._asked = 0.0
 
     def start_command(self, command: str) -> tuple[paramiko.Channel, StderrTail]:
         """Opens a channel to a command.
@@ -158,6 +207,52 @@ class BoundedTransport(paramiko.Transport):
         message.add_string(command)
         self._send_user_message(message)
         return channel, tail
+
+    def open_tunnel(self, address: str, port: int, timeout: float) -> paramiko.Channel:
+        """Opens a channel that the server connects with a port of another host.
+
+        Raises TimeoutError when that takes longer than `timeout` seconds, else SSHException (with the server's words),
+        EOFError or OSError.
+        """
+        end = time.monotonic() + timeout
+        try:
+            return self.open_channel(
+                "direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout
+            )
+        except paramiko.ChannelException as error:
+            raise paramiko.SSHException(error.text) from error
+        except paramiko.SSHException:
+            if self.is_active() and time.monotonic() > end:
+                raise TimeoutError from None
+            raise
+
+    def watch(self) -> None:
+        """From now on a silent server is asked for an answer, and without one the connection ends.
+
+        For a stream whose far end the kernel does not see.
+        """
+        self.sock.settimeout(PROBE)
+        self.packetizer.set_keepalive(ALWAYS, self._probe)  # called whenever nothing came for PROBE
+
+    def _probe(self) -> None:
+        """Called by the transport's thread."""
+        now = time.monotonic()
+        silent = now - self.packetizer.heard
+        if self._asked > self.packetizer.heard and silent > SILENCE:
+            raise paramiko.SSHException(f"the server has not answered for {silent:.0f} s")
+        message = paramiko.Message()
+        message.add_byte(cMSG_GLOBAL_REQUEST)
+        message.add_string("keepalive@openssh.com")  # nobody knows it, and says so
+        message.add_boolean(True)
+        self._asked = now
+        self._send_user_message(message)
+
+    def _parse_channel_open_failure(self, m: paramiko.Message) -> None:
+        """paramiko keeps the number of the reason only."""
+        super()._parse_channel_open_failure(m)  # type: ignore[misc]
+        m.rewind()
+        m.get_int()
+        self.saved_exception = paramiko.ChannelException(m.get_int(), m.get_text())
 
     def _send_user_message(self, data: paramiko.Message) -> None:
         if threading.current_thread() is self and not self.clear_to_send.is_set():

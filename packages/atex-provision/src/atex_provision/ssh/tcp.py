@@ -1,7 +1,7 @@
-"""A TCP connection to a host, which another thread can cancel at any moment.
+"""Directly to a host, over TCP.
 
-`Reach._lock` guards `_cancelled` and `_socket`. The name is looked up in a thread of its own, since
-getaddrinfo() can neither be interrupted nor be given a time; that thread ends with the look-up.
+The name is looked up in a thread of its own, since getaddrinfo() can neither be interrupted nor be
+given a time; that thread ends with the look-up.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ from typing import Any
 
 from atex_provision.errors import CannotConnect, ConnectionRefused, ConnectTimeout, UnknownHost
 from atex_provision.ssh.config import Target
+from atex_provision.ssh.route import Route
 
 SILENCE = 45_000  # milliseconds without an answer after which the kernel gives a connection up
 KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 10}  # seconds
@@ -23,43 +24,21 @@ _AddressInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
 _Answer = list[_AddressInfo] | OSError | UnicodeError | None  # None: cancelled
 
 
-class Reach:
-    """The way to one target, gone once. Each of its steps may take `timeout` seconds."""
+class TcpRoute(Route):
+    """Directly, over TCP."""
+
+    sees_far_end = True  # the kernel does
 
     def __init__(self, target: Target, timeout: float) -> None:
-        self._target = target
-        self._timeout = timeout
-        self._lock = threading.Lock()
-        self._cancelled = False
-        self._socket: socket.socket | None = None
+        super().__init__(target, timeout)
         self._answers: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
 
     def cancel(self) -> None:
-        """Ends connect(), and any use of the socket that it returned. Any thread, any time;
-        total.
-        """
-        with self._lock:
-            self._cancelled = True
-            sock = self._socket
+        super().cancel()
         self._answers.put(None)
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-
-    def check(self) -> None:
-        """Raises CannotConnect if it was cancelled."""
-        with self._lock:
-            cancelled = self._cancelled
-        if cancelled:
-            raise CannotConnect(
-                f"{self._target}: the connection was closed while it was being made"
-            )
 
     def connect(self) -> socket.socket:
-        """A connection to the first of the host's addresses that answers.
-
-        Raises CannotConnect or one of its subclasses.
-        """
+        """A connection to the first of the host's addresses that answers."""
         addresses = self._look_up()
         error: OSError | None = None
         for family, kind, protocol, _, address in addresses:
@@ -70,12 +49,9 @@ class Reach:
                 _prepare(sock)
                 return sock
             except OSError as problem:
-                sock.close()
+                self.close()
                 self.check()
                 error = problem
-            except BaseException:
-                sock.close()
-                raise
         raise self._unreachable(error)
 
     def _look_up(self) -> list[_AddressInfo]:
@@ -99,12 +75,6 @@ class Reach:
         if not isinstance(answer, list):
             raise UnknownHost(f"{self._target}: no such host ({answer}); is the name right?")
         return answer
-
-    def _hold(self, sock: socket.socket) -> None:
-        """From here on cancel() shuts this socket down."""
-        with self._lock:
-            self._socket = sock
-        self.check()
 
     def _call(self, sock: socket.socket, address: tuple[Any, ...], timeout: float) -> None:
         """Connects the socket.
