@@ -3,6 +3,7 @@ fails.
 """
 
 import re
+import shlex
 import socket
 import subprocess
 import threading
@@ -20,13 +21,14 @@ from atex_provision import (
     ConnectTimeout,
     Host,
     HostKeyChanged,
+    HostKeyUnknown,
     LoginRejected,
     SshConnection,
     UnknownHost,
 )
 
 from tests.machines import LightHost, Sshd, sshd_missing
-from tests.machines.login import ssh_to
+from tests.machines.login import host_of, ssh_to
 from tests.provision.conftest import Connect, say
 from tests.waits import PATIENCE, Background
 
@@ -148,6 +150,21 @@ def test_a_named_key_that_cannot_be_used(sshd: Sshd, tmp_path: Path) -> None:
             ssh_to(sshd, identity=str(path)).connect()
 
 
+@pytest.mark.needs("ssh")
+def test_a_human_gets_in_by_the_command_that_we_tell(sshd: Sshd, connect: Connect) -> None:
+    connection = connect(sshd)
+    command = [*shlex.split(connection.login), "-oBatchMode=yes", "echo", "in"]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == b"in\n"
+
+
+def test_a_login_says_what_the_config_does_not(home: Path) -> None:
+    say(home, "Host broken\nHostName\n")
+    host = Host(address="box", user="me", port=7, identity="my key", jump="a,b:1")
+    assert SshConnection(host).login == "ssh -p 7 -i 'my key' -J a,b:1 me@box"
+    (home / ".ssh/config").unlink()
+    assert SshConnection(Host(address="box")).login == "ssh box"
+
+
 # Whom to trust
 
 
@@ -209,6 +226,36 @@ def test_a_key_that_cannot_be_kept_is_an_error(sshd: Sshd, home: Path) -> None:
     (home / ".local").write_text("not a folder")
     with pytest.raises(CannotConnect, match="cannot keep its host key"):
         ssh_to(sshd).connect()
+
+
+def test_an_unknown_host_is_refused_by_who_is_strict(sshd: Sshd, home: Path) -> None:
+    with pytest.raises(HostKeyUnknown) as caught:
+        strictly(sshd).connect()
+    assert caught.value.permanent
+    assert not (home / ".local").exists()
+    message = str(caught.value)
+    assert message.startswith(f"{where(sshd)}: its host key is not known, and only known ones are")
+    (home / ".ssh").mkdir()
+    (advice,) = re.findall(r"add it: (echo .*)$", message)
+    subprocess.run(["sh", "-c", advice], check=True)
+    with strictly(sshd) as connection:
+        assert connection.run("true").exit_code == 0
+    sshd.restart(new_host_key=True)
+    with pytest.raises(HostKeyChanged):
+        strictly(sshd).connect()
+
+
+def strictly(server: Sshd) -> SshConnection:
+    return SshConnection(host_of(server), host_keys="strict")
+
+
+def test_a_host_of_which_nothing_is_to_be_known(sshd: Sshd, home: Path) -> None:
+    say(home, "StrictHostKeyChecking no\nUserKnownHostsFile /dev/null\n")
+    for _ in range(2):
+        with ssh_to(sshd):
+            pass
+        sshd.restart(new_host_key=True)
+    assert not (home / ".local").exists()
 
 
 # Why it does not answer

@@ -7,7 +7,6 @@ takes its connection with it: paramiko may stall after an error, with `is_active
 """
 
 import logging
-import shlex
 import threading
 import time
 
@@ -19,6 +18,7 @@ from atex_provision.errors import CannotConnect, ConnectionLost
 from atex_provision.host import Host
 from atex_provision.ssh.config import HostKeys, find_target
 from atex_provision.ssh.dial import Dial
+from atex_provision.ssh.login import login_command
 from atex_provision.ssh.transport import (
     PACKET,
     BoundedTransport,
@@ -57,13 +57,7 @@ class SshConnection(Connection):
 
     @property
     def login(self) -> str:
-        host = self._host
-        command = ["ssh"]
-        if host.port is not None:
-            command += ["-p", str(host.port)]
-        if host.identity is not None:
-            command += ["-i", host.identity]
-        return shlex.join([*command, f"{host.user}@{host.address}" if host.user else host.address])
+        return login_command(self._host)
 
     def connect(self) -> None:
         with self._lock:
