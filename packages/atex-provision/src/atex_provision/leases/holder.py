@@ -33,13 +33,18 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
             host=os.uname().nodename,
         )
 
+    @classmethod
+    def nobody(cls) -> Self:
+        """No process: who held it has given it up."""
+        return cls(pid=0, started=0, boot="")
+
     def visible(self) -> bool:
         """Whether it can be known from here if the process is alive: not that of a container, or of
         a machine that shares our home.
         """
         if self.boot == _boot():
             return self.namespace in {"", _namespace()}
-        return self.host in {"", os.uname().nodename}
+        return self.host in {"", os.uname().nodename}  # and so it was an earlier boot
 
     def alive(self) -> bool:
         """Whether the process is there, and no zombie. One that is not `visible()` is taken to be."""
@@ -49,6 +54,8 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """For messages: "process 17", or "process 17 of one.lab"."""
+        if not self.pid:
+            return "nobody"
         return f"process {self.pid}" if self.visible() else f"process {self.pid} of {self.host}"
 
 

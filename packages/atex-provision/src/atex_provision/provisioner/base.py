@@ -33,8 +33,10 @@ class Provisioner(ABC):
     abort(). Not called any more after reserve() has returned or raised.
     """
 
-    left: str | None = None
-    """After abort() or release(): why something may still be held; None if nothing is."""
+    @property
+    def left(self) -> str | None:
+        """After abort() or release(): why something may still be held; None if nothing is."""
+        return None
 
     @abstractmethod
     def reserve(self) -> Machine:

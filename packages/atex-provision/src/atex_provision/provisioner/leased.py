@@ -1,55 +1,38 @@
 """Provisioners with a lease: all of our own, and most of those that a user writes.
 
-Here is everything that is the same for all of them: the journal, threads, abort at any moment,
-connecting, facts, the end. A backend says what to ask for, asks, and frees.
+Here is what is the same for all of them: the journal, connecting, facts, the lease's end; threads and
+abort at any moment are in holding.py. A backend says what to ask for, asks, and frees.
 
-Guarantees:
-- The lease is in the journal before `_acquire()` is called, and goes when `_free()` has returned. If
-  that fails the lease stays, and `left` says why.
-- A reservation has a thread of its own, so that reserve() and abort() return within 5 seconds even
-  if the backend hangs. When it comes back, that thread frees what it got.
-- Two threads that release at once free once. After the first of abort(), release() and keep() none
-  of the others undoes it.
+Guarantee: the lease is in the journal before `_acquire()` is called, and goes when `_free()` has
+returned. If that fails the lease stays, for gc to try again, and `left` says why; so it does where
+the machine stays and the session of an agent there was not ended.
 
-`_changed`, a condition, guards `_started`, `_reservation`, `_lease`, `_asked`, `_connected`,
-`_machine`, `_keeping` and `_freeing`; nobody does I/O while holding it. `_over` is set once and never
-cleared.
+`_trouble` is written by the thread that gives back, of which there is one at a time.
 """
 
+import contextlib
 import logging
-import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import ClassVar, Self
 
 import msgspec
 
 from atex_provision.connection.base import Connection
-from atex_provision.errors import Aborted, NoLease, ProvisionError
+from atex_provision.errors import LeaseError, NoLease, ProvisionError
 from atex_provision.leases.holder import Holder
 from atex_provision.leases.journal import LeaseJournal
 from atex_provision.leases.lease import Lease, SessionNote, new_name
 from atex_provision.machine import Machine
 from atex_provision.provisioner.base import Moment, Provisioner
 from atex_provision.provisioner.connecting import connect_to
+from atex_provision.provisioner.holding import ABORT_TIME, Holding
 
 _log = logging.getLogger(__name__)
 
 DAY = 24 * 3600.0  # seconds
-ABORT_TIME = 5.0  # seconds
-PROMPT = 2.0  # seconds that a reservation has to free by itself what it got, before others do
 RELEASE_TIME = 60.0  # seconds
 ALIVE_TIME = 10.0  # seconds
-AGAIN = 0.1  # seconds
-
-
-class _Reservation:
-    """What has become of one attempt to get a machine; None: it goes on."""
-
-    def __init__(self, thread: threading.Thread) -> None:
-        self.thread = thread
-        self.outcome: Machine | BaseException | None = None
 
 
 class LeasedProvisioner(Provisioner):
@@ -77,17 +60,10 @@ class LeasedProvisioner(Provisioner):
         self.duration = duration
         self.purpose = purpose
         self.journal = journal or LeaseJournal()
-        self._over = threading.Event()
-        self._changed = threading.Condition()
-        self._started = False
-        self._reservation: _Reservation | None = None  # that goes on
-        self._lease: Lease | None = None  # in the journal, and ours to give back
-        self._asked = False  # whether there may be something to free
+        self._holding = Holding(self)
+        self._over = self._holding.over
         self._given: Lease | None = None  # by adopt() or borrow()
-        self._connected: Connection | None = None  # or about to be
-        self._machine: Machine | None = None  # when it is ready
-        self._keeping = False
-        self._freeing: threading.Thread | None = None
+        self._trouble: dict[str, str] = {}  # by lease: why it could not be given back
 
     # What a backend writes.
 
@@ -149,32 +125,31 @@ class LeasedProvisioner(Provisioner):
         """Adds to the lease's resource what is known now, on disk before it returns. Only in
         `_acquire()`. Raises Aborted if it is over, and then what was learnt is kept as well.
         """
-        with self._changed:
-            lease = self._lease
+        lease = self._holding.lease
         if lease is None:
             raise ProvisionError("there is no lease to add to")
-        lease = self.journal.update(lease.name, resource={**lease.resource, **more})
-        with self._changed:
-            self._lease = lease
+        lease = msgspec.structs.replace(lease, resource={**lease.resource, **more})
+        self._holding.store(lease)  # first: we can free it even if it cannot be written
+        self.journal.update(lease.name, resource=lease.resource)
         self._check_over()
 
     def _check_over(self) -> None:
-        if self._over.is_set():
-            raise Aborted("the reservation was aborted")
+        """Raises Aborted if it is over."""
+        self._holding.check()
 
     # The contract.
 
+    @property
+    def left(self) -> str | None:
+        if self._trouble:
+            return "; ".join(self._trouble.values())
+        return self._holding.left
+
     def reserve(self) -> Machine:
-        with self._changed:
-            if self._started and not self._over.is_set():
-                raise ProvisionError(
-                    "a provisioner reserves one machine, once; make another one for another machine"
-                )
-            self._started = True
-            self._check_over()
-            given = self._given
+        self._holding.begin()
+        given = self._given
         if given is not None:
-            return self._run(lambda: self._connect(given))
+            return self._holding.run(lambda: self._connect(given), adopted=True)
         return self._reserve()
 
     def _reserve(self) -> Machine:
@@ -202,25 +177,21 @@ class LeasedProvisioner(Provisioner):
                 purpose=self.purpose,
             )
             self.journal.open(lease, take_over=take_over)
-            with self._changed:
-                self._lease, self._asked = lease, False
+            self._holding.store(lease)
             self._progress("request", f"asking for {lease.name}")
-            with self._changed:
-                self._asked = True
             self._acquire(lease)
-            return self._connect(self.journal.read(lease.name))  # with what was learnt
+            return self._connect(self._holding.lease or lease)  # with what was learnt
 
-        return self._run(obtain)
+        return self._holding.run(obtain)
 
     def abort(self) -> None:
-        self._end(ABORT_TIME)
+        self._holding.end(ABORT_TIME)
 
     def release(self) -> None:
-        self._end(RELEASE_TIME)
+        self._holding.end(RELEASE_TIME)
 
     def alive(self) -> bool:
-        with self._changed:
-            machine = self._machine
+        machine = self._holding.machine
         if machine is None or self._over.is_set():
             return False
         if machine.lease_end is not None and time.time() >= machine.lease_end:
@@ -232,7 +203,7 @@ class LeasedProvisioner(Provisioner):
 
     def note_session(self, note: SessionNote) -> None:
         self.journal.amend(
-            self._lease_name(),
+            self._reserved().lease,
             lambda lease: msgspec.structs.replace(lease, sessions=(*lease.sessions, note)),
         )
 
@@ -242,113 +213,41 @@ class LeasedProvisioner(Provisioner):
             return msgspec.structs.replace(lease, sessions=rest)
 
         try:
-            self.journal.amend(self._lease_name(), change)
+            self.journal.amend(self._reserved().lease, change)
         except NoLease:  # given back, with all its sessions
             return
 
     def keep(self, until: float | None = None, *, prepared: bool = False) -> Lease:
-        with self._changed:
-            lease, machine = self._lease, self._machine
-            if machine is None or self._keeping or self._over.is_set():
-                raise ProvisionError("there is no machine to be kept: none is reserved here")
-            self._keeping = lease is not None
-        if lease is None:  # borrowed, or kept already: somebody else sees to it
-            return self.journal.read(machine.lease)
-        try:
-            ends = lease.ends if until is None else min(until, lease.ends)
-            kept = self.journal.amend(
+        def write(lease: Lease) -> Lease:
+            return self.journal.update(
                 lease.name,
-                lambda lease: msgspec.structs.replace(
-                    lease, kept=True, ends=ends, prepared=prepared or lease.prepared
-                ),
+                kept=True,
+                ends=lease.ends if until is None else min(until, lease.ends),
+                prepared=prepared or lease.prepared,
             )
-            with self._changed:
-                self._lease = None
-                machine.lease_end = ends
-            return kept
-        finally:
-            with self._changed:
-                self._keeping = False
-                self._changed.notify_all()
 
-    def _lease_name(self) -> str:
-        with self._changed:
-            machine = self._machine
+        machine = self._reserved()
+        # What is not ours to keep, somebody else sees to.
+        lease = self._holding.keep(write) or self.journal.read(machine.lease)
+        machine.lease_end = lease.ends
+        return lease
+
+    def _reserved(self) -> Machine:
+        machine = self._holding.machine
         if machine is None:
-            raise ProvisionError("no machine is reserved")
-        return machine.lease
-
-    # The reservation.
-
-    def _run(self, obtain: Callable[[], Machine]) -> Machine:
-        """Calls `obtain` in a thread of its own, and waits for it, but not when it is over."""
-        with self._changed:
-            self._check_over()
-            thread = threading.Thread(
-                target=lambda: self._settle(reservation, obtain),
-                name=f"reserve-{self.kind}",
-                daemon=True,
-            )
-            reservation = _Reservation(thread)
-            thread.start()
-            self._reservation = reservation
-        try:
-            with self._changed:
-                self._changed.wait_for(
-                    lambda: reservation.outcome is not None or self._over.is_set()
-                )
-                self._changed.wait_for(lambda: reservation.outcome is not None, ABORT_TIME)
-        except BaseException:  # Ctrl-C
-            self.abort()
-            raise
-        outcome = reservation.outcome
-        if outcome is None:
-            raise Aborted("the reservation was aborted; what it still gets will be given back")
-        thread.join()
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
-
-    def _settle(self, reservation: _Reservation, obtain: Callable[[], Machine]) -> None:
-        """The thread of a reservation. In the end the machine is ready, or given back."""
-        failure: BaseException
-        try:
-            machine = obtain()
-            with self._changed:
-                self._check_over()
-                self._machine = reservation.outcome = machine
-                self._reservation = None
-                self._changed.notify_all()
-            return
-        except BaseException as error:
-            failure = error
-        if self._over.is_set() and not isinstance(failure, Aborted):
-            failure = Aborted("the reservation was aborted")
-        with self._changed:
-            connection, lease = self._connected, self._lease
-        if connection is not None:
-            connection.close()
-        # A lease that was adopted is given back by who adopted it, when he says so.
-        if lease is not None and self._given is None:
-            self._give_back(lease, failure)
-        with self._changed:
-            reservation.outcome = failure
-            self._reservation = None
-            self._changed.notify_all()
+            raise ProvisionError("no machine is reserved here")
+        return machine
 
     def _connect(self, lease: Lease) -> Machine:
         connection = self._connection(lease)
-        with self._changed:
-            self._connected = connection
+        self._holding.store(connection)
         self._progress("connect", f"connecting to {connection.name}")
         facts = connect_to(connection, boot_time=self.boot_time, again=self._connect_again)
         machine = self._describe(lease, connection)
         machine.facts = facts
         machine.lease, machine.lease_end = lease.name, lease.ends
         machine.prepared = lease.prepared
-        with self._changed:
-            ours = self._lease is not None
-        if ours:
+        if self._holding.lease is not None:  # and not somebody else's
             self.journal.update(lease.name, machine=machine.name, login=connection.login)
         return machine
 
@@ -356,84 +255,37 @@ class LeasedProvisioner(Provisioner):
         self._progress("boot", f"{why}; trying again in {seconds:g} s")
         self._pause(seconds)
 
-    # The end.
-
-    def _end(self, patience: float) -> None:
-        deadline = time.monotonic() + patience
-        self._over.set()
-        with self._changed:
-            self._changed.notify_all()
-        try:
-            self._interrupt()
-        except Exception:
-            _log.exception("%s: interrupting it failed", self.kind)
-        prompt = time.monotonic() + PROMPT
-        while self._close_connection() and time.monotonic() < deadline:
-            if time.monotonic() > prompt:
-                self._start_freeing()
-        freeing = self._start_freeing()
-        if freeing is not None and freeing is not threading.current_thread():
-            freeing.join(max(0.0, deadline - time.monotonic()))
-            if freeing.is_alive():
-                self.left = f"it is still being given back after {patience:g} s"
-
-    def _close_connection(self) -> bool:
-        """Closes the connection; whether it has to be done again, after a moment: close() may have
-        come before connect(), which then knows nothing of it.
-        """
-        with self._changed:
-            connection, reservation = self._connected, self._reservation
-        if connection is not None:
-            connection.close()
-        if reservation is not None and reservation.thread is threading.current_thread():
-            return False
-        with self._changed:
-            return not self._changed.wait_for(
-                lambda: self._reservation is None and not self._keeping, AGAIN
-            )
-
-    def _start_freeing(self) -> threading.Thread | None:
-        """Makes sure that what is held is being freed. The thread that does it, if there is one."""
-        with self._changed:
-            lease, reservation = self._lease, self._reservation
-            if lease is None or self._keeping:
-                return None
-            if reservation is not None and reservation.thread is threading.current_thread():
-                return None  # which does it itself, as soon as it may
-            if self._freeing is None or not self._freeing.is_alive():
-                free = self._free_meanwhile if reservation is not None else self._give_back
-                self._freeing = threading.Thread(
-                    target=free, args=[lease], name=f"free-{lease.name}", daemon=True
-                )
-                self._freeing.start()
-            return self._freeing
-
-    def _free_meanwhile(self, lease: Lease) -> None:
-        """Frees what there is so far; the reservation does it once more when it comes to its end."""
+    def _give_back(self, lease: Lease, failure: BaseException | None) -> bool:
+        """Frees it and takes it out of the journal; whether it is out of our hands."""
         try:
             self._free(lease)
-        except Exception as error:
-            _log.info("%s: not freed while it was asked for: %s", lease.name, error)
-
-    def _give_back(self, lease: Lease, failure: BaseException | None = None) -> None:
-        """Frees it and takes it out of the journal, or says in `left` why not."""
-        try:
-            if self._asked:
-                self._free(lease)
-            self.journal.remove(lease.name)
-            with self._changed:
-                self._lease = None
-            self.left = None
+            if left := self._sessions_left(lease):
+                self._leave(lease, left)
+            else:
+                self.journal.remove(lease.name)
+                self._trouble.pop(lease.name, None)
             self._ended(lease, failure)
         except Exception as error:
-            _log.warning("%s could not be given back: %s", lease.name, error)
-            self.left = (
-                f"{lease.name} could not be given back: {error}; when this process has ended,"
-                f" `atex gc {lease.name}` tries again"
-            )
+            _log.warning("%s could not be given back", lease.name, exc_info=error)
+            self._leave(lease, f"{lease.name} could not be given back: {error}")
+            return False
+        return True
+
+    def _sessions_left(self, lease: Lease) -> str | None:
+        """In words, if the machine stays, and an agent on it."""
+        noted = self.journal.read(lease.name) if self.outlives_lease else lease
+        if not self.outlives_lease or not noted.sessions:
+            return None
+        return f"on {noted.machine} the session of an agent may go on"
+
+    def _leave(self, lease: Lease, why: str) -> None:
+        """The lease stays for gc, which need not wait for the end of this process."""
+        self._trouble[lease.name] = f"{why}; `atex gc {lease.name}` tries again"
+        with contextlib.suppress(LeaseError):
+            self.journal.update(lease.name, holder=Holder.nobody())
 
     def _take(self, lease: Lease, *, ours: bool) -> None:
         """This provisioner is for a lease that is there already."""
         self._given = lease
-        self._asked = ours
-        self._lease = lease if ours else None
+        if ours:
+            self._holding.store(lease)

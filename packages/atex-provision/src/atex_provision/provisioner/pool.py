@@ -118,7 +118,7 @@ class HostPool:
 
 
 class HostProvisioner(LeasedProvisioner):
-    """One machine of a pool. `_changed` guards `_host`, too."""
+    """One machine of a pool. `_lock` guards `_host`."""
 
     kind: ClassVar[str] = "ssh"
     outlives_lease: ClassVar[bool] = True
@@ -126,12 +126,13 @@ class HostProvisioner(LeasedProvisioner):
     def __init__(self, pool: HostPool) -> None:
         super().__init__(duration=pool.duration, purpose=pool.purpose, journal=pool.journal)
         self._pool = pool
+        self._lock = threading.Lock()
         self._host: Host | None = None
 
     def _reserve(self) -> Machine:
         while True:
             host = self._pool.take(self._over)
-            with self._changed:
+            with self._lock:
                 self._host = host
             try:
                 return self._attempt(
@@ -188,7 +189,7 @@ class HostProvisioner(LeasedProvisioner):
 
     def _let_go(self, failed: str | None) -> None:
         """Gives the host back to the pool, or sets it aside for what failed, unless that is done."""
-        with self._changed:
+        with self._lock:
             host, self._host = self._host, None
         if host is None:
             return
