@@ -4,7 +4,16 @@ import itertools
 import threading
 from collections.abc import Callable
 
-from atex_provision import Aborted, LocalProvisioner, Machine, NoMachine, Provisioner
+from atex_provision import (
+    Aborted,
+    Lease,
+    LeasedProvisioner,
+    LocalProvisioner,
+    Machine,
+    NoMachine,
+    Provisioner,
+    ProvisionError,
+)
 
 LIMIT = 30.0  # seconds
 
@@ -85,3 +94,36 @@ class Watched(LocalProvisioner):
     def release(self) -> None:
         super().release()
         self._released()
+
+
+class Keepable(LocalProvisioner):
+    """This machine, as if it were one that can be kept."""
+
+    def keep(self, until: float | None = None, *, prepared: bool = False) -> Lease:
+        return LeasedProvisioner.keep(self, until, prepared=prepared)
+
+
+class Prepared(LocalProvisioner):
+    """This machine, as if somebody had prepared it."""
+
+    def reserve(self) -> Machine:
+        machine = super().reserve()
+        machine.prepared = True
+        return machine
+
+
+class Talkative(LocalProvisioner):
+    """This machine; says more than once what it waits for."""
+
+    def _acquire(self, lease: Lease) -> None:
+        for place in (2, 2, 1, 1):
+            self._progress("wait", f"number {place} in the queue")
+        super()._acquire(lease)
+
+
+class Sticky(LocalProvisioner):
+    """This machine, which is never given back."""
+
+    def _free(self, lease: Lease) -> None:
+        super()._free(lease)
+        raise ProvisionError("the service is down")

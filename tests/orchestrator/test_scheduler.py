@@ -18,6 +18,7 @@ from atex_orchestrator.scheduler import (
     REPLACEMENTS,
     Decision,
     GiveUp,
+    Keep,
     Pool,
     Release,
     Reserve,
@@ -37,7 +38,13 @@ def ready(worker: int, platform: str = "p") -> MachineReady:
 
 
 def finished(
-    worker: int, serial: int, platform: str = "p", *, attempt: int = 1, agent_died: bool = False
+    worker: int,
+    serial: int,
+    platform: str = "p",
+    *,
+    attempt: int = 1,
+    status: str = "pass",
+    agent_died: bool = False,
 ) -> TestFinished:
     return TestFinished(
         worker=worker,
@@ -46,7 +53,7 @@ def finished(
         test=f"/t{serial}",
         serial=serial,
         attempt=attempt,
-        status="infra" if agent_died else "pass",
+        status="infra" if agent_died else status,
         seconds=0.1,
         agent_died=agent_died,
     )
@@ -197,9 +204,9 @@ def test_a_machine_lost_in_a_test_takes_no_other() -> None:
     scheduler = one_platform(2, 1)
     scheduler.start()
     scheduler.handle(ready(1))
-    [give_up] = scheduler.handle(failed(1, "m1: lost"))
+    [give_up] = scheduler.handle(failed(1, "m1: lost", during="test"))
     assert isinstance(give_up, GiveUp)
-    assert scheduler.handle(finished(1, 1)) == []
+    assert scheduler.handle(finished(1, 1, status="infra")) == [Release(1)]
     scheduler.handle(released(1))
     assert scheduler.done
 
@@ -244,12 +251,83 @@ def test_a_test_that_kills_the_agent_is_run_once_more_on_the_same_machine() -> N
     assert scheduler.handle(finished(1, 2, agent_died=True)) == [Release(1)]
 
 
+def holding(tests: int, size: int, *platforms: str) -> Scheduler:
+    """Return a scheduler that keeps machines of failed tests, and all of whose machines are ready."""
+    names = platforms or ("p",)
+    scheduler = Scheduler(
+        {name: plan(tests) for name in names}, [Pool(n, size) for n in names], hold_failed=True
+    )
+    for decision in scheduler.start():
+        assert isinstance(decision, Reserve)
+        scheduler.handle(ready(decision.worker, names[decision.pool]))
+    return scheduler
+
+
+def test_the_machine_of_a_failed_test_is_kept_and_takes_no_other() -> None:
+    scheduler = holding(3, 2)
+    assert scheduler.handle(finished(1, 1, status="fail")) == [Keep(1)]
+    assert runs(scheduler.handle(finished(2, 2))) == [(2, 3)]
+    scheduler.handle(released(1))
+    assert scheduler.handle(finished(2, 3)) == [Release(2)]
+    scheduler.handle(released(2))
+    assert scheduler.done
+
+
+def test_without_being_asked_no_machine_is_kept() -> None:
+    scheduler = one_platform(1, 1)
+    scheduler.start()
+    scheduler.handle(ready(1))
+    assert scheduler.handle(finished(1, 1, status="fail")) == [Release(1)]
+
+
+def test_only_machines_of_failed_tests_are_kept() -> None:
+    for status in ("pass", "info", "skip", "warn", "infra"):
+        assert holding(1, 1).handle(finished(1, 1, status=status)) == [Release(1)]
+    assert holding(1, 1).handle(finished(1, 1, status="error")) == [Keep(1)]
+
+
+def test_one_machine_of_each_platform_is_kept() -> None:
+    scheduler = holding(2, 2, "p", "q")
+    assert scheduler.handle(finished(1, 1, "p", status="fail")) == [Keep(1)]
+    assert scheduler.handle(finished(2, 2, "p", status="fail")) == [Release(2)]
+    assert scheduler.handle(finished(3, 1, "q", status="error")) == [Keep(3)]
+
+
+def test_the_last_machine_goes_on_while_tests_wait() -> None:
+    scheduler = holding(3, 1)
+    assert runs(scheduler.handle(finished(1, 1, status="fail"))) == [(1, 2)]
+    assert runs(scheduler.handle(finished(1, 2))) == [(1, 3)]
+    assert scheduler.handle(finished(1, 3, status="fail")) == [Keep(1)]
+
+
+def test_a_machine_that_is_coming_may_take_what_is_left() -> None:
+    scheduler = Scheduler({"p": plan(2)}, [Pool("p", 2)], hold_failed=True)
+    scheduler.start()
+    scheduler.handle(ready(1))
+    assert scheduler.handle(finished(1, 1, status="fail")) == [Keep(1)]
+    assert runs(scheduler.handle(ready(2))) == [(2, 2)]
+
+
+def test_a_machine_that_a_test_took_out_of_use_is_kept_also_where_it_is_the_last() -> None:
+    scheduler = holding(2, 1)
+    [give_up] = scheduler.handle(failed(1, "it burns", during="test"))
+    assert isinstance(give_up, GiveUp)
+    assert scheduler.handle(finished(1, 1, status="error")) == [Keep(1)]
+
+
+def test_no_machine_is_kept_when_the_run_is_stopped() -> None:
+    scheduler = holding(1, 1)
+    scheduler.stop("enough")
+    assert scheduler.handle(finished(1, 1, status="fail")) == [Release(1)]
+
+
 @dataclass
 class Simulation:
     """A pool that does what it is told, in an order that hypothesis chooses."""
 
     scheduler: Scheduler
     sizes: list[int]
+    tests: int
     pools: dict[int, int] = field(default_factory=dict)  # of the workers that have not ended
     replaceable: int = 0  # machines that failed before their first test
     coming: set[int] = field(default_factory=set)
@@ -257,6 +335,9 @@ class Simulation:
     leaving: set[int] = field(default_factory=set)
     asked: Counter[int] = field(default_factory=Counter)
     decided: Counter[int] = field(default_factory=Counter)
+    last_failed: set[int] = field(default_factory=set)  # workers whose last test failed
+    kept: set[int] = field(default_factory=set)
+    stopped: bool = False
 
     def carry_out(self, decisions: list[Decision]) -> None:
         for decision in decisions:
@@ -278,6 +359,14 @@ class Simulation:
                 case Release(worker=worker):
                     assert worker not in self.running
                     self.coming.discard(worker)
+                    self.leaving.add(worker)
+                case Keep(worker=worker):
+                    assert worker not in self.running
+                    assert worker in self.last_failed
+                    assert not self.kept
+                    waiting = self.decided.total() < self.tests
+                    assert self.running or self.coming or worker in self.leaving or not waiting
+                    self.kept.add(worker)
                     self.leaving.add(worker)
                 case GiveUp(tests=tests):
                     self.decided.update(test.serial for test in tests)
@@ -303,14 +392,17 @@ class Simulation:
                 assert worker in self.running or worker in self.leaving  # never idle
         else:
             serial = self.running[worker]
+            status = choose.draw(st.sampled_from(["pass", "fail"]))
+            self.last_failed.discard(worker)
+            self.last_failed |= {worker} if status == "fail" else set()
             if dies:
                 self.carry_out(self.scheduler.handle(failed(worker, "dead", during="test")))
                 del self.running[worker]
                 self.leaving.add(worker)
-                self.carry_out(self.scheduler.handle(finished(worker, serial)))
+                self.carry_out(self.scheduler.handle(finished(worker, serial, status=status)))
             else:
                 del self.running[worker]
-                self.carry_out(self.scheduler.handle(finished(worker, serial)))
+                self.carry_out(self.scheduler.handle(finished(worker, serial, status=status)))
                 assert worker in self.running or worker in self.leaving
 
 
@@ -342,15 +434,25 @@ def test_nothing_is_given_up_while_a_machine_can_be_replaced(
     assert not waiting
 
 
-@given(st.integers(0, 12), st.lists(st.integers(0, 4), max_size=3), st.integers(0, 40), st.data())
+@given(
+    st.integers(0, 12),
+    st.lists(st.integers(0, 4), max_size=3),
+    st.integers(0, 40),
+    st.booleans(),
+    st.data(),
+)
 def test_every_test_is_decided_exactly_once_whatever_happens(
-    tests: int, sizes: list[int], stop_at: int, choose: st.DataObject
+    tests: int, sizes: list[int], stop_at: int, hold_failed: bool, choose: st.DataObject
 ) -> None:
-    simulation = Simulation(one_platform(tests, *sizes), sizes)
+    """And a machine is kept where the last thing that any of them ran had failed, and that was asked for."""
+    pools = [Pool("p", size) for size in sizes]
+    scheduler = Scheduler({"p": plan(tests)}, pools, hold_failed=hold_failed)
+    simulation = Simulation(scheduler, sizes, tests)
     simulation.carry_out(simulation.scheduler.start())
     steps = 0
     while not simulation.scheduler.done:
         if steps == stop_at:
+            simulation.stopped = True
             simulation.carry_out(simulation.scheduler.stop("enough"))
             if simulation.scheduler.done:
                 break
@@ -360,3 +462,7 @@ def test_every_test_is_decided_exactly_once_whatever_happens(
     assert not simulation.coming
     assert not simulation.running
     assert not simulation.leaving
+    if hold_failed and not simulation.stopped:
+        assert simulation.kept or not simulation.last_failed
+    else:
+        assert hold_failed or not simulation.kept

@@ -4,6 +4,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from atex_orchestrator import Summary, last_lines
+from atex_orchestrator.events import MachineKept
 from atex_orchestrator.results import EVENTS, FILES, FinalRecord
 
 from atex_cli.terminal import Terminal
@@ -21,6 +22,9 @@ def print_summary(summary: Summary, terminal: Terminal) -> None:
         _print_failed(summary, record, terminal, output=place < DETAILED)
     _print_troubles(summary, terminal)
     _print_infra(summary, terminal)
+    for kept in summary.kept:
+        terminal.say()
+        terminal.say("\n".join(describe_kept(kept, terminal)))
     terminal.say()
     terminal.say(_count(summary, terminal))
     terminal.say(f"Results: {summary.folder}")
@@ -28,6 +32,17 @@ def print_summary(summary: Summary, terminal: Terminal) -> None:
         terminal.complain(
             f"atex: processes of this run may be left on {machine}: {terminal.quote(reason)}"
         )
+    for reason in summary.held:
+        terminal.complain(f"atex: {terminal.quote(reason, REASON)}")
+
+
+def describe_kept(kept: MachineKept, terminal: Terminal) -> list[str]:
+    """Return how a human gets to a machine that was kept, and rid of it."""
+    return [
+        f"{kept.machine} is kept until {kept.until}, as {terminal.quote(kept.test)} left it",
+        f"    {kept.login}",
+        f"    atex gc {kept.lease}  gives it back",
+    ]
 
 
 def _print_failed(

@@ -5,6 +5,7 @@ from pathlib import Path
 from atex_orchestrator import events
 from atex_orchestrator.events import Event
 
+from atex_cli.closing import describe_kept
 from atex_cli.terminal import Terminal
 
 STATUS_WIDTH = 5  # of the longest status
@@ -24,6 +25,7 @@ class Progress:
         self._width = min(width, MAX_WIDTH)
         self._quiet = quiet
         self._told: set[tuple[str, ...]] = set()  # last lines of phases
+        self._awaited: set[str] = set()
 
     def __call__(self, event: Event) -> None:
         """Say what happened."""
@@ -36,8 +38,14 @@ class Progress:
                 self._terminal.say(f"{status} {count} of {event.platform} not started")
             case events.MachineFailed() | events.MachineIncomplete():
                 self._failed(event)
-            case events.MachineOccupied(reason=reason):
+            case events.MachineComing(moment="wait", words=reason) if reason not in self._awaited:
+                self._awaited.add(reason)  # of many machines that wait for one thing
                 self._terminal.complain(f"atex: {self._terminal.quote(reason, REASON)}")
+            case events.MachineOccupied(reason=reason) | events.MachineDiffers(reason=reason):
+                self._terminal.complain(f"atex: {self._terminal.quote(reason, REASON)}")
+            case events.MachineKept():
+                first, *rest = describe_kept(event, self._terminal)
+                self._terminal.complain("\n".join(["atex: " + first, *rest]))
             case events.RunStopping(reason=reason, at_once=False):
                 self._terminal.complain(
                     f"atex: {reason}; tests are cancelled, plans finished (60 s at most),"

@@ -9,8 +9,9 @@ from typing import Literal
 
 import msgspec
 from atex_executor.records import timestamp
+from atex_provision import Facts, Moment
 
-During = Literal["reserve", "start", "prepare", "test", "finish"]
+During = Literal["reserve", "start", "prepare", "test", "finish", "keep"]
 
 
 def now() -> str:
@@ -62,10 +63,26 @@ class MachineRequested(OfWorker, frozen=True, kw_only=True, tag="requested"):
     pool: str
 
 
+class MachineComing(OfWorker, frozen=True, kw_only=True, tag="coming"):
+    """What is being done to get the machine."""
+
+    moment: Moment  # before the request, in a queue, while it boots, while it is connected to
+    words: str
+
+
 class MachineReserved(OfWorker, frozen=True, kw_only=True, tag="reserved"):
     """The machine is ours; the agent and the tree are not on it yet."""
 
     machine: str
+    facts: Facts = Facts()
+    lease: str = ""  # its name, where it has one
+
+
+class MachineDiffers(OfWorker, frozen=True, kw_only=True, tag="differs"):
+    """The machine is not what the tests of its platform were chosen for. Each difference is told once of a platform."""
+
+    machine: str
+    reason: str
 
 
 class MachineOccupied(OfWorker, frozen=True, kw_only=True, tag="occupied"):
@@ -123,11 +140,22 @@ class MachineFailed(OfWorker, frozen=True, kw_only=True, tag="failed"):
     tail: tuple[str, ...] = ()  # its last lines
 
 
+class MachineKept(OfWorker, frozen=True, kw_only=True, tag="kept"):
+    """The machine stays reserved when the run is over, as this test left it; `finish` did not run there."""
+
+    machine: str
+    test: str
+    login: str  # the command by which a human gets in
+    lease: str  # its name
+    until: str  # as now() writes it
+
+
 class MachineReleased(OfWorker, frozen=True, kw_only=True, tag="released"):
     """The worker has ended, the last event of each; nothing of it is used any more."""
 
     machine: str | None = None
     left: str | None = None  # why processes of ours may still be there; None: there are none
+    held: str | None = None  # why it could not be given back; None: it was
 
 
 Event = (
@@ -136,12 +164,15 @@ Event = (
     | RunEnded
     | TestsGivenUp
     | MachineRequested
+    | MachineComing
     | MachineReserved
+    | MachineDiffers
     | MachineOccupied
     | MachineIncomplete
     | MachineReady
     | TestStarted
     | TestFinished
     | MachineFailed
+    | MachineKept
     | MachineReleased
 )

@@ -10,7 +10,7 @@ import threading
 import time
 
 from atex_executor import Executor
-from atex_provision import Provisioner
+from atex_provision import Provisioner, ProvisionError
 
 _log = logging.getLogger(__name__)
 
@@ -75,21 +75,36 @@ class Holdings:
             interrupter.join()  # what it cancels is over, and not what comes now
         return limit
 
-    def give_back(self) -> str | None:
-        """End the session and give the machine back, whatever goes wrong with the former; return why processes may be
-        left there.
+    def close_session(self) -> str | None:
+        """End it; return why processes may be left there, where a later `atex gc` is to look for them, too."""
+        with self._lock:
+            provisioner, executor = self._provisioner, self._executor
+        if provisioner is None or executor is None:
+            return None
+        executor.close()
+        if executor.left is None:
+            try:
+                provisioner.forget_session(executor.session)
+            except ProvisionError as error:  # who looks for it will find that it is gone
+                _log.warning("%s", error)
+        return executor.left
+
+    def give_back(self) -> tuple[str | None, str | None]:
+        """End the session and give the machine back, whatever goes wrong with the former. One that was kept is only
+        let go of.
+
+        Return why processes may be left there, and why it may still be held.
         """
         self._finished.set()
         with self._lock:
-            provisioner, executor = self._provisioner, self._executor
+            provisioner = self._provisioner
+        left = None
         try:
-            if executor is None:
-                return None
-            executor.close()
-            return executor.left
+            left = self.close_session()
         finally:
             if provisioner is not None:
                 provisioner.release()
+        return left, None if provisioner is None else provisioner.left
 
     def stop(self, reason: str, *, hurry: bool, at_once: bool = False) -> None:
         """Cancel what runs and let nothing more begin, but for finish.

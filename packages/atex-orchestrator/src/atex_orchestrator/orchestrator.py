@@ -46,6 +46,7 @@ class Orchestrator:
         times: Times = Times(),
         take_over: bool = False,
         become: bool = False,
+        hold_failed: bool = False,
         exclude: Sequence[str] = (),
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
@@ -55,7 +56,9 @@ class Orchestrator:
         handed to the machines and written nowhere. `grace`: seconds that a test which reached its limit has
         between SIGINT and SIGKILL. `times`: how long to wait for what, a machine that can not be reached any more for
         instance. `take_over`: a machine that somebody else uses is not waited for, his session is ended as on timeout.
-        `become`: everything on the machines runs as root, by `sudo -n`. `exclude`: patterns for what of the trees is
+        `become`: everything on the machines runs as root, by `sudo -n`. `hold_failed`: of each platform, one machine on
+        which a test failed or had an error takes no other, is left as it is and stays reserved until its lease ends;
+        the last one only when no test waits. `exclude`: patterns for what of the trees is
         not brought to the machines, see atex_executor.Pack. `on_event` is called in run()'s thread with each event;
         what it raises stops the run.
         """
@@ -67,6 +70,7 @@ class Orchestrator:
             times=times,
             take_over=take_over,
             become=become,
+            hold_failed=hold_failed,
         )
         self._exclude = tuple(exclude)
         self._on_event = on_event

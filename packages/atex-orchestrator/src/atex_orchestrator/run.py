@@ -17,11 +17,13 @@ from atex_fmf import Suite, Test
 from atex_provision import Provisioner
 
 from atex_orchestrator.books import close_books
+from atex_orchestrator.differences import Differences
 from atex_orchestrator.events import (
     Event,
     MachineFailed,
     MachineReleased,
     MachineRequested,
+    MachineReserved,
     OfWorker,
     RunEnded,
     RunStarted,
@@ -32,7 +34,16 @@ from atex_orchestrator.events import (
 )
 from atex_orchestrator.register import Register
 from atex_orchestrator.results import RunFolder
-from atex_orchestrator.scheduler import Decision, GiveUp, Pool, Release, Reserve, Run, Scheduler
+from atex_orchestrator.scheduler import (
+    Decision,
+    GiveUp,
+    Keep,
+    Pool,
+    Release,
+    Reserve,
+    Run,
+    Scheduler,
+)
 from atex_orchestrator.settings import Settings
 from atex_orchestrator.summary import Summary
 from atex_orchestrator.worker import Worker
@@ -86,6 +97,10 @@ class PoolRun:
         self._scheduler = Scheduler(
             {platform: suite.tests for platform, suite in suites.items()},
             [Pool(pool.platform, pool.size) for pool in pools],
+            hold_failed=settings.hold_failed,
+        )
+        self._differences = Differences(
+            {platform.name: platform.context for platform in folder.info.platforms}
         )
         self._sink = FolderSink(folder.path)
         self._register = Register()
@@ -156,6 +171,8 @@ class PoolRun:
                     self._start_test(self._workers[number], test, attempt)
                 case Release(worker=number) if number in self._workers:
                     self._workers[number].release()
+                case Keep(worker=number) if number in self._workers:
+                    self._workers[number].keep()
                 case GiveUp(platform=platform, tests=tests, reason=reason):
                     self._give_up(platform, tests, reason)
 
@@ -209,6 +226,9 @@ class PoolRun:
         if isinstance(event, MachineReleased):
             self._ended.append(self._workers.pop(worker.number))
         self._tell(event)
+        if isinstance(event, MachineReserved):
+            for difference in self._differences.of(event):
+                self._tell(difference)
         if worker.error is not None and isinstance(
             event, MachineFailed | TestFinished | MachineReleased
         ):

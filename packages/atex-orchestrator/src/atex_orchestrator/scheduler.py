@@ -8,7 +8,8 @@ machine to come; no more machines are asked for than there are tests waiting; a 
 let go at once; one that failed is not used again; one that was reserved and failed before its first test is replaced,
 when it is given back and after those that nobody asked for yet, so many times for a platform; a platform without
 machines gives its waiting tests up; a test under which the agent was killed is run once more, where it was. Every test
-is decided upon: it is run, or given up.
+is decided upon: it is run, or given up. Where that is asked for, one machine of each platform on which a test failed is
+kept as it is, but for the last one as long as tests are waiting for it.
 """
 
 from collections import deque
@@ -29,6 +30,7 @@ from atex_orchestrator.events import (
 REPLACEMENTS = 10  # of machines that failed before their first test, for each platform
 REASONS = 10  # of machines that failed, named in the note of each test that is given up; events.jsonl has all
 LONGEST_NOTE = 8000  # characters; each test that is given up repeats it
+WORTH_A_LOOK = ("fail", "error")  # statuses for which a machine may be kept
 
 
 class Pool(msgspec.Struct, frozen=True):
@@ -59,6 +61,12 @@ class Release(msgspec.Struct, frozen=True):
     worker: int
 
 
+class Keep(msgspec.Struct, frozen=True):
+    """Leave the machine reserved, and as its last test left it; otherwise like Release."""
+
+    worker: int
+
+
 class GiveUp(msgspec.Struct, frozen=True):
     """Record these tests as `infra` with this reason; they will not be started."""
 
@@ -67,7 +75,7 @@ class GiveUp(msgspec.Struct, frozen=True):
     reason: str
 
 
-Decision = Reserve | Run | Release | GiveUp
+Decision = Reserve | Run | Release | Keep | GiveUp
 
 
 class _State(Enum):
@@ -96,13 +104,24 @@ class _Platform:
         self.replaced = 0  # machines so far
         self.due = 0  # machines that will be asked for when those that they replace are given back
         self.failures: list[MachineFailed] = []
+        self.has_kept = False  # a machine
 
 
 class Scheduler:
     """Decides for all platforms and pools of one run. Not thread-safe: one owner calls it."""
 
-    def __init__(self, tests: Mapping[str, Sequence[Test]], pools: Sequence[Pool]) -> None:
-        """Take the tests of each platform, in the order to start them, and the pools, each of a known platform."""
+    def __init__(
+        self,
+        tests: Mapping[str, Sequence[Test]],
+        pools: Sequence[Pool],
+        *,
+        hold_failed: bool = False,
+    ) -> None:
+        """Take the tests of each platform, in the order to start them, and the pools, each of a known platform.
+
+        `hold_failed`: a machine of each platform is kept on which a test failed or had an error.
+        """
+        self._hold_failed = hold_failed
         self._platforms = {
             name: _Platform(name, of_platform) for name, of_platform in tests.items()
         }
@@ -130,7 +149,9 @@ class Scheduler:
         match event:
             case TestFinished(worker=number, agent_died=True, attempt=1):
                 return self._run_again(number) or self._freed(number)
-            case MachineReady(worker=number) | TestFinished(worker=number):
+            case TestFinished(worker=number, status=status):
+                return self._tested(number, status)
+            case MachineReady(worker=number):
                 return self._freed(number)
             case MachineFailed():
                 return self._failed(event)
@@ -163,6 +184,25 @@ class Scheduler:
             decisions += [self._let_go(coming) for coming in sorted(platform.coming)]
         return decisions
 
+    def _tested(self, number: int, status: str) -> list[Decision]:
+        worker = self._workers.get(number)
+        if worker is None:
+            return []
+        failed = worker.state is _State.LEAVING
+        if status in WORTH_A_LOOK and self._may_keep(worker):
+            worker.platform.has_kept = True
+            if not failed:
+                self._let_go(number)
+            return [Keep(number)]
+        return [Release(number)] if failed else self._freed(number)
+
+    def _may_keep(self, worker: _Worker) -> bool:
+        platform = worker.platform
+        if not self._hold_failed or self._stopped or platform.has_kept:
+            return False
+        is_last = worker.state is not _State.LEAVING and platform.usable == 1
+        return not (is_last and platform.waiting)
+
     def _run_again(self, number: int) -> list[Decision]:
         """Once, whatever is set: spec/AGENT.md, "A run"."""
         worker = self._workers.get(number)
@@ -181,7 +221,7 @@ class Scheduler:
             worker.is_replaced = True
             platform.replaced += 1
             platform.due += 1
-        self._let_go(event.worker)  # nobody has to tell it: it leaves by itself
+        self._let_go(event.worker)  # it leaves by itself, or waits to be told after its test
         return self._staff(platform)
 
     def _gone(self, number: int) -> list[Decision]:

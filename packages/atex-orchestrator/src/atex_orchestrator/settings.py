@@ -15,3 +15,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     times: Times
     take_over: bool
     become: bool
+    hold_failed: bool

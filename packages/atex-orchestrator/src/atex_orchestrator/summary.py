@@ -6,10 +6,18 @@ Streams: memory grows with the number of tests, not of results. The last attempt
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
-from atex_orchestrator.events import MachineFailed, MachineReleased, MachineRequested, TestFinished
+from atex_orchestrator.events import (
+    Event,
+    MachineFailed,
+    MachineKept,
+    MachineReleased,
+    MachineRequested,
+    TestFinished,
+)
 from atex_orchestrator.results.folder import FILES, RunInfo, read_run
 from atex_orchestrator.results.reader import FinalRecord, read_events, read_finals
 
@@ -48,8 +56,12 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[tuple[str, int, str], ...]
     """Platform, serial and name of tests that have no final record: the run goes on, or was killed."""
     troubles: tuple[MachineTrouble, ...]
+    kept: tuple[MachineKept, ...]
+    """Machines that stay reserved, because a test failed there."""
     left: dict[str, str]
     """Machines on which processes of the run may be left, and why."""
+    held: tuple[str, ...]
+    """Why machines could not be given back, for each of these."""
 
     @property
     def tests(self) -> int:
@@ -78,7 +90,7 @@ def summarize(folder: Path) -> Summary:
         if key not in last or record.attempt >= last[key].attempt:
             last.pop(key, None)  # keeps the order in which they ended
             last[key] = record
-    troubles, left = _machines(folder)
+    machines = _Machines.read(folder)
     return Summary(
         folder=folder,
         info=info,
@@ -96,8 +108,10 @@ def summarize(folder: Path) -> Summary:
             for serial, name in platform.tests.items()
             if (platform.name, serial) not in last
         ),
-        troubles=troubles,
-        left=left,
+        troubles=tuple(machines.troubles.values()),
+        kept=tuple(machines.kept),
+        left=machines.left,
+        held=tuple(machines.held),
     )
 
 
@@ -111,25 +125,41 @@ def last_lines(path: Path, count: int) -> list[str]:
     return lines[-count:]
 
 
-def _machines(folder: Path) -> tuple[tuple[MachineTrouble, ...], dict[str, str]]:
-    """What the events say of machines: those that failed, and those where processes may be left."""
-    pools: dict[int, str] = {}
-    troubles: dict[tuple[int, str], MachineTrouble] = {}
-    left: dict[str, str] = {}
-    for event in read_events(folder):
+class _Machines:
+    """What the events say of machines."""
+
+    def __init__(self) -> None:
+        self.troubles: dict[tuple[int, str], MachineTrouble] = {}  # by worker and what it was doing
+        self.kept: list[MachineKept] = []
+        self.left: dict[str, str] = {}
+        self.held: list[str] = []
+        self._pools: dict[int, str] = {}
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        machines = cls()
+        for event in read_events(folder):
+            machines.take(event)
+        return machines
+
+    def take(self, event: Event) -> None:
         match event:
             case MachineRequested(worker=worker, pool=pool):
-                pools[worker] = pool
+                self._pools[worker] = pool
             case MachineFailed(worker=worker, machine=machine):
-                name = machine or pools.get(worker) or event.platform
-                troubles[worker, event.during] = MachineTrouble(
+                name = machine or self._pools.get(worker) or event.platform
+                self.troubles[worker, event.during] = MachineTrouble(
                     name, event.platform, event.during, event.reason, event.output, event.tail
                 )
-            case TestFinished(worker=worker, status="infra") if (worker, "test") in troubles:
-                trouble = troubles[worker, "test"]
-                troubles[worker, "test"] = msgspec.structs.replace(
+            case TestFinished(worker=worker, status="infra") if (worker, "test") in self.troubles:
+                trouble = self.troubles[worker, "test"]
+                self.troubles[worker, "test"] = msgspec.structs.replace(
                     trouble, tests=(*trouble.tests, event.test)
                 )
-            case MachineReleased(machine=str(machine), left=str(reason)):
-                left[machine] = reason
-    return tuple(troubles.values()), left
+            case MachineKept():
+                self.kept.append(event)
+            case MachineReleased(machine=machine, left=left, held=held):
+                if machine is not None and left is not None:
+                    self.left[machine] = left
+                if held is not None:
+                    self.held.append(held)

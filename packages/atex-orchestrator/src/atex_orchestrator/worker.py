@@ -1,6 +1,7 @@
 """One machine, from the request to the release, in a thread of its own.
 
-Guarantees: each event is put in the queue by the worker's thread, MachineReleased is the last one and always comes
+Guarantees: each event is put in the queue by the worker's thread, or while it reserves by the provisioner's;
+MachineReleased is the last one and always comes
 unless the thread hangs in somebody else's code; whoever stops a worker never waits for a machine (holdings.py).
 
 This code assumes that the calls it makes end by themselves: reserving within the provisioner's own limits, all others
@@ -11,7 +12,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from queue import SimpleQueue
 
 import msgspec
@@ -25,14 +25,17 @@ from atex_executor import (
     Sink,
     SinkError,
 )
+from atex_executor.records import timestamp
 from atex_fmf import Suite, Test
-from atex_provision import Machine, Provisioner, ProvisionError
+from atex_provision import Machine, Moment, Provisioner, ProvisionError, SessionNote
 
 from atex_orchestrator.events import (
     During,
     Event,
+    MachineComing,
     MachineFailed,
     MachineIncomplete,
+    MachineKept,
     MachineOccupied,
     MachineReady,
     MachineReleased,
@@ -90,11 +93,13 @@ class Worker:
         self._register = register
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()  # None: no more
         self._during: During = "reserve"
+        self._keeps = False  # the machine, when no further order comes
         self._given_name = ""  # what its provisioner calls the machine
         self._reachable = True
-        self._usable = True  # for tests
+        self._told = ""  # how it comes, last
+        self._last_test = ""
         self._holdings = Holdings(f"worker-{number}")
-        self._executor: Executor | None = None
+        self._to_finish: Executor | None = None  # where prepare was begun
         self._thread = threading.Thread(target=self._main, name=f"worker-{number}", daemon=True)
 
     def start(self) -> None:
@@ -109,6 +114,11 @@ class Worker:
         """No test is left: finish and give the machine back, or stop getting one."""
         if self._during in BEFORE_TESTS:
             self._holdings.stop("no test is left for this machine", hurry=False)
+        self._orders.put(None)
+
+    def keep(self) -> None:
+        """Leave the machine as it is, and reserved; its test must have ended."""
+        self._keeps = True
         self._orders.put(None)
 
     def stop(self, reason: str, *, at_once: bool = False) -> None:
@@ -129,21 +139,17 @@ class Worker:
     # Everything below runs in the worker's own thread.
 
     def _main(self) -> None:
-        left = None
+        left = held = None
         try:
             self._guarded(self._serve)
             self._guarded(self._finish)
-            left = self._holdings.give_back()
+            left, held = self._holdings.give_back()
         except Exception as error:
             _log.exception("worker %d broke", self.number)
             self.error = error
         finally:
             _log.info("%s is released", self.machine or "the reservation")
-            self._emit(
-                MachineReleased(
-                    worker=self.number, platform=self.platform, machine=self.machine, left=left
-                )
-            )
+            self._say(MachineReleased, left=left, held=held)
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """Do a step; what goes wrong is said, and is the machine's doing unless it is no error of ours."""
@@ -165,42 +171,37 @@ class Worker:
             self._failed(error)
 
     def _serve(self) -> None:
-        machine = self._holdings.hold_provisioner(self._factory()).reserve()
+        provisioner = self._holdings.hold_provisioner(self._factory())
+        provisioner.on_progress = self._coming
+        machine = provisioner.reserve()
         if self._register.gave_up(self.platform, machine.name):
             _log.info("%s failed before: there is no other machine", machine.name)
             return
         self._given_name = machine.name
         name = self.machine = self._register.claim(machine.name)
         _log.info("%s is reserved for platform %s: %s", name, self.platform, machine.facts)
-        self._emit(MachineReserved(worker=self.number, platform=self.platform, machine=name))
+        self._say(MachineReserved, facts=machine.facts, lease=machine.lease)
         executor = self._holdings.hold_executor(self._new_executor(machine, name))
         self._during = "start"
+        provisioner.note_session(
+            SessionNote(executor.session, become=self._settings.become, python=machine.python)
+        )
         executor.start()
-        self._executor = executor
-        self._during = "prepare"
-        for error in executor.prepare(self._sink):
-            self._emit(
-                MachineIncomplete(
-                    worker=self.number,
-                    platform=self.platform,
-                    machine=name,
-                    reason=error.reason,
-                    output=error.output,
-                    tail=error.tail,
-                )
-            )
+        if not machine.prepared:
+            self._prepare(executor)
         self._during = "test"
         _log.info("%s is ready", name)
-        self._emit(
-            MachineReady(
-                worker=self.number,
-                platform=self.platform,
-                machine=name,
-                session=executor.session,
-            )
-        )
-        while self._usable and (order := self._orders.get()):
-            self._run_test(executor, name, order)
+        self._say(MachineReady, session=executor.session)
+        while self._reachable and (order := self._orders.get()):
+            self._run_test(executor, order)
+        if self._keeps:
+            self._keep(provisioner)
+
+    def _prepare(self, executor: Executor) -> None:
+        self._to_finish = executor
+        self._during = "prepare"
+        for error in executor.prepare(self._sink):
+            self._say(MachineIncomplete, reason=error.reason, output=error.output, tail=error.tail)
 
     def _new_executor(self, machine: Machine, name: str) -> Executor:
         return Executor(
@@ -216,49 +217,63 @@ class Worker:
             take_over=self._settings.take_over,
             become=self._settings.become,
             on_mark=machine.marks.__setitem__,
-            on_busy=partial(self._wait, name),
+            on_busy=self._occupied,
             python=machine.python,
             pack=self._pack,
         )
 
-    def _wait(self, machine: str, reason: str) -> None:
+    def _coming(self, moment: Moment, words: str) -> None:
+        if words == self._told:  # somebody asks again and again
+            return
+        self._told = words
+        _log.info("%s: %s", moment, words)
         self._emit(
-            MachineOccupied(
-                worker=self.number, platform=self.platform, machine=machine, reason=reason
-            )
+            MachineComing(worker=self.number, platform=self.platform, moment=moment, words=words)
         )
 
-    def _run_test(self, executor: Executor, machine: str, order: _Order) -> None:
+    def _occupied(self, reason: str) -> None:
+        self._say(MachineOccupied, reason=reason)
+
+    def _run_test(self, executor: Executor, order: _Order) -> None:
+        self._last_test = order.test.name
         outcome = executor.run(order.test, self._sink, attempt=order.attempt)
         if outcome.sink_error is not None:
-            self._usable, self.error = False, outcome.sink_error
+            self.error = outcome.sink_error
             self._failed(outcome.sink_error)
         elif not outcome.machine_usable:
-            self._usable, self._reachable = False, not outcome.machine_lost
+            self._reachable = not outcome.machine_lost
             self._failed(outcome.note or "the machine is out of use")
-        self._emit(
-            TestFinished(
-                worker=self.number,
-                platform=self.platform,
-                machine=machine,
-                test=order.test.name,
-                serial=order.test.serial,
-                attempt=order.attempt,
-                status=outcome.status,
-                seconds=round(outcome.seconds, 3),
-                note=outcome.note,
-                agent_died=outcome.agent_died,
-            )
+        self._say(
+            TestFinished,
+            test=order.test.name,
+            serial=order.test.serial,
+            attempt=order.attempt,
+            status=outcome.status,
+            seconds=round(outcome.seconds, 3),
+            note=outcome.note,
+            agent_died=outcome.agent_died,
+        )
+
+    def _keep(self, provisioner: Provisioner) -> None:
+        self._during = "keep"
+        self._holdings.close_session()
+        lease = provisioner.keep(prepared=True)
+        self._say(
+            MachineKept,
+            test=self._last_test,
+            login=lease.login,
+            lease=lease.name,
+            until=timestamp(lease.ends),
         )
 
     def _finish(self) -> None:
         """Run the plan's finish where its prepare was begun and somebody can still be told to."""
-        if self._executor is None or not self._reachable:
+        if self._to_finish is None or not self._reachable or self._keeps:
             return
         limit = self._holdings.begin_finish()
         if limit is not None:
             self._during = "finish"
-            self._executor.finish(self._sink, limit=limit)
+            self._to_finish.finish(self._sink, limit=limit)
 
     def _failed(self, error: Exception | str) -> None:
         """Say that the machine failed, unless it did not get far because it was stopped."""
@@ -274,14 +289,8 @@ class Worker:
                 return
             if self.machine is not None:
                 self._register.give_up(self.platform, self._given_name)
-        self._emit(
-            MachineFailed(
-                worker=self.number,
-                platform=self.platform,
-                machine=self.machine,
-                during=self._during,
-                reason=reason,
-                output=output,
-                tail=tail,
-            )
-        )
+        self._say(MachineFailed, during=self._during, reason=reason, output=output, tail=tail)
+
+    def _say(self, kind: Callable[..., Event], **facts: object) -> None:
+        """Put an event of this machine in the queue."""
+        self._emit(kind(worker=self.number, platform=self.platform, machine=self.machine, **facts))

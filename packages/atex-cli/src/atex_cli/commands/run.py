@@ -132,6 +132,6 @@ def _run(orchestrator: Orchestrator, terminal: Terminal, invocation: Invocation)
         raise Refused(str(error)) from error
     return exit_code(
         summary.counts,
-        complete=not summary.missing and summary.stopped is None,
+        complete=not (summary.missing or summary.stopped or summary.held),
         signal=signals[0] if signals else None,
     )

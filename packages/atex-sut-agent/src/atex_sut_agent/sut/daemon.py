@@ -1,7 +1,8 @@
 """The session: a daemon that outlives the connections of its host. Orders in, facts out, one loop.
 
 It has one run at a time, and one attachment or none. It ends when it is told to, or after an hour without a
-host, or when it is asked to make way in its slot; at once, where its only host left without a word. Single-threaded; nothing here blocks, but for the start of a process.
+host (at once, where its only host left without a word), or when it is asked to make way in its slot. Single-threaded;
+nothing here blocks, but for the start of a process.
 """
 
 import json
