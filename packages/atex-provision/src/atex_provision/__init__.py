@@ -2,6 +2,7 @@
 
 from atex_provision.connection.base import Channel, Completed, Connection
 from atex_provision.connection.local import LocalConnection
+from atex_provision.connection.podman import PodmanConnection
 from atex_provision.connection.ssh import SshConnection
 from atex_provision.errors import (
     Aborted,
@@ -74,6 +75,7 @@ __all__ = [
     "NoLease",
     "NoMachine",
     "Platform",
+    "PodmanConnection",
     "PodmanFailed",
     "ProvisionError",
     "Provisioner",

@@ -12,6 +12,7 @@ is killed while it starts a container leaves processes of which no podman knows 
 import os
 import re
 import shutil
+import threading
 import time
 from types import TracebackType
 from typing import Self
@@ -126,6 +127,31 @@ def podman(
 ) -> str:
     """Runs podman and returns what it prints. Raises PodmanFailed, also after `timeout` seconds."""
     return PodmanCommand(*arguments, outlive=outlive).finish(stdin=stdin, timeout=timeout)
+
+
+class Interruptible:
+    """Sees one podman at a time to its end, unless another thread ends it. `_lock` guards `_current`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._current: PodmanCommand | None = None
+
+    def finish(self, command: PodmanCommand, *, timeout: float = COMMAND_TIME) -> str:
+        """As `PodmanCommand.finish()`. Raises ConnectionLost when it was interrupted."""
+        with self._lock:
+            self._current = command
+        try:
+            return command.finish(timeout=timeout)
+        finally:
+            with self._lock:
+                self._current = None
+
+    def interrupt(self) -> None:
+        """Kills the podman that runs at this moment, if there is one. Total."""
+        with self._lock:
+            command = self._current
+        if command is not None:
+            command.close()
 
 
 def podman_path() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from atex_provision.errors import PodmanFailed
-from atex_provision.podman.command import PodmanCommand, podman
+from atex_provision.podman.command import Interruptible, PodmanCommand, podman
 
 CREATE_TIME = 600.0  # seconds; the image may have to be fetched
 LABEL = "atex.lease"
@@ -72,10 +72,13 @@ def start(name: str) -> None:
     podman("start", name, outlive=True)
 
 
-def state(name: str) -> State | None:
-    """What state the container is in; None if there is no such container. Raises PodmanFailed."""
+def state(name: str, *, by: Interruptible | None = None) -> State | None:
+    """What state the container is in; None if there is no such container. Raises PodmanFailed, and
+    what `by` raises.
+    """
     try:
-        said = podman("container", "inspect", "--format={{json .State}}", name)
+        command = PodmanCommand("container", "inspect", "--format={{json .State}}", name)
+        said = (by or Interruptible()).finish(command)
     except PodmanFailed as error:
         if "no such container" in str(error):
             return None
@@ -83,12 +86,11 @@ def state(name: str) -> State | None:
     return msgspec.json.decode(said, type=State)
 
 
-def remove(name: str) -> None:
-    """Kills all that runs in the container, and removes it with all its files, if it is there.
-
-    Raises PodmanFailed.
+def remove(*names: str) -> None:
+    """Kills all that runs in the containers, and removes them with all their files, as far as they
+    are there. Raises PodmanFailed.
     """
-    podman("rm", "--force", "--ignore", "--time=0", "--volumes", name, outlive=True)
+    podman("rm", "--force", "--ignore", "--time=0", "--volumes", *names, outlive=True)
 
 
 def _absolute(volume: str) -> str:

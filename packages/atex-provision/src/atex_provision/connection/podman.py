@@ -1,0 +1,193 @@
+"""Containers of the podman of this machine.
+
+Guarantees: those of `process`. A channel is a `podman exec`; whatever ends that one before the
+command has ended there (podman's own failures, the end of the container) is ConnectionLost, not an
+exit code. close() ends the `podman exec`: the command reads end of file, and is not killed.
+"""
+
+import contextlib
+import shlex
+import time
+
+from atex_provision.connection.process import ProcessChannel, ProcessConnection
+from atex_provision.errors import CannotConnect, ConnectionLost, PodmanFailed
+from atex_provision.podman import container
+from atex_provision.podman.command import Interruptible, PodmanCommand, last_words, podman_path
+
+# Before the command says a word it is said for it that it has begun: podman's own failures have
+# exit codes and words that a command may have as well.
+BEGAN = b"atex: the command begins here\n"
+_LOGIN = 'echo "$0" >&2; cd ~ 2>/dev/null; exec /bin/sh -c "$1"'
+
+SUSPICIOUS = 125  # the least exit code that may come from podman, or from the container's end
+EXIT_TIME = 5.0  # seconds for a `podman exec` to end when it has nothing more to say
+
+BOOT_TIME = 60.0  # seconds for systemd to start what it starts
+_BOOTED = """\
+i=0
+while [ $i -lt 500 ]; do
+    case "$(systemctl is-system-running 2>/dev/null)" in
+        running | degraded | maintenance) exit 0 ;;
+    esac
+    i=$((i + 1))
+    sleep 0.1
+done
+exit 1
+"""
+
+
+class PodmanConnection(ProcessConnection):
+    """Runs commands in the container `name`, as its user, who is root unless the image says otherwise.
+
+    `_lock` guards `_started_at` and `_closed`, too.
+    """
+
+    def __init__(self, name: str, *, systemd: bool = False, ends: float | None = None) -> None:
+        """`systemd`: it is connected when systemd has booted. `ends`: seconds since the epoch, after
+        which a stopped container is not started any more.
+        """
+        super().__init__()
+        self.name = name
+        self._systemd = systemd
+        self._ends = ends
+        self._by = Interruptible()
+        self._started_at = ""
+        self._closed = 0  # how many times
+
+    @property
+    def login(self) -> str:
+        return f"podman exec -it {shlex.quote(self.name)} /bin/bash"
+
+    def connect(self) -> None:
+        """Starts the container again if it has stopped, as a machine that reboots comes back: its
+        files are there, its processes are not.
+        """
+        with self._lock:
+            if self._connected:
+                return
+            closed = self._closed
+        try:
+            state = self._look(closed)
+            if not state.running:
+                self._start_again(state)
+                state = self._look(closed)
+            if self._systemd:
+                self._check_wanted(closed)
+                self._await_systemd()
+        except (PodmanFailed, ConnectionLost) as error:
+            raise CannotConnect(f"{self.name}: {error}") from error
+        with self._lock:
+            self._started_at = state.started_at
+            self._connected = self._closed == closed
+        self._check_wanted(closed)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed += 1
+        self._by.interrupt()
+        super().close()
+
+    def _check_wanted(self, closed: int) -> None:
+        with self._lock:
+            if self._closed != closed:
+                raise CannotConnect(f"{self.name}: closed while it was connecting")
+
+    def _look(self, closed: int) -> container.State:
+        self._check_wanted(closed)
+        state = container.state(self.name, by=self._by)
+        if state is None:
+            raise _permanent(f"{self.name}: there is no such container (any more)")
+        return state
+
+    def _start_again(self, state: container.State) -> None:
+        if self._ends is not None and time.time() >= self._ends:
+            raise _permanent(f"{self.name}: the container's lease has ended")
+        if state.status in {"stopping", "removing", "paused"}:
+            raise CannotConnect(f"{self.name}: the container is {state.status}")
+        container.start(self.name)
+
+    def _await_systemd(self) -> None:
+        booted = PodmanCommand("exec", self.name, "/bin/sh", "-c", _BOOTED)
+        try:
+            self._by.finish(booted, timeout=BOOT_TIME)
+        except PodmanFailed as error:
+            raise CannotConnect(f"{self.name}: systemd has not booted: {error}") from error
+
+    def _start(self, command: str) -> ProcessChannel:
+        with self._lock:
+            started_at = self._started_at
+        return _ExecChannel(self, command, started_at)
+
+    def _stopped_since(self, started_at: str) -> bool:
+        """Whether the container does not run any more as it did; no if that cannot be told."""
+        try:
+            state = container.state(self.name)
+        except PodmanFailed:
+            return False
+        return state is None or not state.running or state.started_at != started_at
+
+    def _lose(self, why: str) -> ConnectionLost:
+        """The error of a channel that has ended before its command; connect() has to be called."""
+        with self._lock:
+            self._connected = False
+        return ConnectionLost(f"{self.name}: {why}")
+
+
+def _permanent(message: str) -> CannotConnect:
+    error = CannotConnect(message)
+    error.permanent = True
+    return error
+
+
+class _ExecChannel(ProcessChannel):
+    """A command in the container. `_lock` guards `_began`, too."""
+
+    def __init__(self, connection: PodmanConnection, command: str, started_at: str) -> None:
+        self._connection = connection
+        self._started_at = started_at
+        self._began = False
+        self._good = False  # whether the exit code is known to be the command's
+        words = ["/bin/sh", "-c", _LOGIN, BEGAN.decode().rstrip(), command]
+        try:
+            super().__init__(
+                [podman_path(), "exec", "--interactive", connection.name, *words],
+                name=connection.name,
+                folder="/",
+                on_close=connection._forget,
+            )
+        except (OSError, PodmanFailed) as error:
+            raise ConnectionLost(f"{connection.name}: cannot run a command: {error}") from error
+
+    def receive(self, size: int, timeout: float | None = None) -> bytes:
+        data = super().receive(size, timeout)
+        if not data:  # podman has ended, or is about to
+            with contextlib.suppress(TimeoutError):
+                self.wait(EXIT_TIME)
+        return data
+
+    def wait(self, timeout: float | None) -> int:
+        code = super().wait(timeout)
+        if not self._good and (why := self._failure(code)):
+            raise self._connection._lose(why)
+        self._good = True
+        return code
+
+    def _failure(self, code: int) -> str:
+        """Why podman has ended before the command; "" if it has not."""
+        with self._lock:
+            began, said, killed = self._began, bytes(self._tail), self._process.returncode < 0
+        if not began:
+            words = last_words(said) or f"exit code {code}"
+            return f"podman did not run the command: {words}"
+        if killed:
+            return "the `podman exec` of a command was killed"
+        if code >= SUSPICIOUS and self._connection._stopped_since(self._started_at):
+            return "the container has stopped"
+        return ""
+
+    def _keep_stderr(self, chunk: bytes) -> None:
+        super()._keep_stderr(chunk)
+        if not self._began:
+            _, began, rest = self._tail.partition(BEGAN)
+            if began:
+                self._began, self._tail = True, rest

@@ -1,0 +1,133 @@
+"""Connections to containers: the suite, and what only they do."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from atex_provision import CannotConnect, Connection, ConnectionLost, PodmanConnection
+from atex_provision.podman import container
+from atex_provision.podman.command import podman
+from atex_provision.testing import ConnectionSuite
+
+from tests.waits import PATIENCE, Background, eventually
+
+
+@pytest.fixture(scope="module")
+def running(podman_base: str) -> Iterator[str]:
+    """A container for all tests, none of which ends it."""
+    name = f"atex-test-{os.getpid()}-running"
+    _bring_up(name, podman_base)
+    yield name
+    container.remove(name)
+
+
+@pytest.fixture
+def own(podman_image: str) -> Iterator[str]:
+    """A container of the test's own."""
+    name = f"atex-test-{os.getpid()}-own"
+    _bring_up(name, podman_image)
+    yield name
+    container.remove(name)
+
+
+def _bring_up(name: str, image: str, *, systemd: bool = False) -> None:
+    settings = container.Settings(image=image, network="none", systemd=systemd)
+    container.create(name, settings, lease="", seconds=1000).finish()
+    container.start(name)
+
+
+class TestPodman(ConnectionSuite):
+    @pytest.fixture
+    def new_connection(self, running: str) -> Callable[[], Connection]:
+        return lambda: PodmanConnection(running)
+
+    @pytest.fixture
+    def lose(self, running: str) -> Callable[[], None]:
+        # Who has just been started has no command line yet.
+        return lambda: eventually(lambda: _kill_execs(running))
+
+
+def _kill_execs(name: str) -> int:
+    """Kills the `podman exec` of all channels; how many there were."""
+    killed = 0
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if path.read_bytes().split(b"\0")[1:4] == [b"exec", b"--interactive", name.encode()]:
+                os.kill(int(path.parent.name), signal.SIGKILL)
+                killed += 1
+    return killed
+
+
+def test_commands_run_as_root_at_home(running: str) -> None:
+    with PodmanConnection(running) as connection:
+        assert connection.run("id -u; pwd; echo $HOME").stdout == b"0\n/root\n/root\n"
+        assert connection.login == f"podman exec -it {running} /bin/bash"
+
+
+@pytest.mark.parametrize("code", [125, 126, 127, 137, 255])
+def test_exit_codes_that_podman_has_as_well(running: str, code: int) -> None:
+    with PodmanConnection(running) as connection:
+        done = connection.run(f"echo 'Error: no such container' >&2; exit {code}")
+        assert (done.exit_code, done.stderr) == (code, b"Error: no such container\n")
+
+
+def test_a_container_without_a_shell(podman_image: str) -> None:
+    name = f"atex-test-{os.getpid()}-shellless"
+    _bring_up(name, podman_image)
+    try:
+        podman("exec", name, "rm", "/bin/sh")
+        lost = pytest.raises(ConnectionLost, match=r"did not run the command: .*/bin/sh")
+        with PodmanConnection(name) as connection, lost:
+            connection.run("true")
+    finally:
+        container.remove(name)
+
+
+def test_no_such_container() -> None:
+    with pytest.raises(CannotConnect, match=r"^nowhere: there is no such container") as caught:
+        PodmanConnection("nowhere").connect()
+    assert caught.value.permanent
+
+
+def test_who_stops_is_started_again_with_its_files(own: str) -> None:
+    with PodmanConnection(own) as connection:
+        first = connection.run("echo kept >/var/tmp/file; cut -d' ' -f22 /proc/1/stat").stdout
+        with connection.open("echo up; sleep 1000") as channel:
+            assert channel.receive(10, PATIENCE) == b"up\n"
+            waiting = Background(lambda: channel.wait(None))
+            connection.run("kill 1")
+            with pytest.raises(ConnectionLost, match="the container has stopped"):
+                waiting.result()
+        with pytest.raises(ConnectionLost, match="not connected"):
+            connection.run("true")
+        connection.connect()
+        second = connection.run("cat /var/tmp/file; cut -d' ' -f22 /proc/1/stat").stdout
+        assert second.startswith(b"kept\n")
+        assert second != b"kept\n" + first
+
+
+def test_an_ended_lease_starts_nothing(own: str) -> None:
+    podman("stop", "--time=0", own)
+    with pytest.raises(CannotConnect, match="lease has ended") as caught:
+        PodmanConnection(own, ends=1.0).connect()
+    assert caught.value.permanent
+
+
+def test_a_connection_to_systemd_has_booted(podman_image: str) -> None:
+    name = f"atex-test-{os.getpid()}-systemd"
+    _bring_up(name, podman_image, systemd=True)
+    try:
+        with PodmanConnection(name, systemd=True) as connection:
+            for _ in range(2):
+                assert connection.run("systemctl is-system-running").stdout == b"running\n"
+                with connection.open("sleep 1000") as channel:
+                    connection.run("systemctl reboot")
+                    with pytest.raises(ConnectionLost):
+                        channel.wait(PATIENCE)
+                eventually(lambda: (now := container.state(name)) and now.status == "exited")
+                connection.connect()
+    finally:
+        container.remove(name)
