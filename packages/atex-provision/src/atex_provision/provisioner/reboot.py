@@ -1,0 +1,72 @@
+"""A reboot of a machine, by a command that it runs itself.
+
+Boots are told apart by the boot id (random(4)) and by when process 1 was started: a container has
+its kernel's boot id for ever, but a process 1 of its own.
+"""
+
+import shlex
+import time
+from collections.abc import Callable
+
+from atex_provision.connection.base import Connection
+from atex_provision.errors import CannotConnect, ConnectionLost, ConnectTimeout, ProvisionError
+from atex_provision.provisioner.reset import last_words
+
+ANSWER_TIME = 60.0  # seconds
+FIRST_PAUSE = 1.0  # seconds
+LONGEST_PAUSE = 10.0  # seconds
+
+# What stands in parentheses in /proc/1/stat may have spaces: see proc(5), field 22.
+_WHICH_BOOT = (
+    "cat /proc/sys/kernel/random/boot_id && sed 's/.*) //' /proc/1/stat | cut -d ' ' -f 20"
+)
+
+
+def reboot(
+    connection: Connection, command: str, timeout: float, again: Callable[[str, float], None]
+) -> None:
+    """Has the machine, which is connected, run `command`, and waits until it is there again after
+    another boot, for which it has `timeout` seconds. Afterwards it is connected.
+
+    `again(why, seconds)` waits so long, or raises. Raises ProvisionError, and what `again` raises.
+    """
+    deadline = time.monotonic() + timeout
+    before = _which_boot(connection)
+    _order(connection, command, timeout)
+    why, pause = "it has not gone down yet", FIRST_PAUSE
+    while time.monotonic() + pause < deadline:
+        again(f"{connection.name}: {why}", pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+        try:
+            connection.close()
+            connection.connect()
+            if _which_boot(connection) != before:
+                return
+            why = "it has not gone down yet"
+        except (CannotConnect, ConnectionLost, TimeoutError) as error:
+            if isinstance(error, CannotConnect) and error.permanent:
+                raise
+            why = str(error)
+    raise ConnectTimeout(f"{connection.name}: not back {timeout:g} s after its reboot: {why}")
+
+
+def _which_boot(connection: Connection) -> bytes:
+    """What no other boot of the machine has."""
+    answer = connection.run(f"sh -c {shlex.quote(_WHICH_BOOT)}", timeout=ANSWER_TIME)
+    if answer.exit_code or not answer.stdout.strip():
+        raise ProvisionError(
+            f"{connection.name}: cannot tell its boots apart; {last_words(answer.stderr)}"
+        )
+    return answer.stdout
+
+
+def _order(connection: Connection, command: str, timeout: float) -> None:
+    try:
+        done = connection.run(command, timeout=min(ANSWER_TIME, timeout))
+    except (ConnectionLost, TimeoutError):  # it goes down, or it may yet
+        return
+    if 0 < done.exit_code < 128:  # else a signal killed the shell: it goes down
+        raise ProvisionError(
+            f"{connection.name}: the reboot failed with exit code {done.exit_code};"
+            f" {last_words(done.stdout + done.stderr)}"
+        )
