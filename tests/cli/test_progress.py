@@ -8,7 +8,6 @@ from atex_cli.terminal import Terminal
 from atex_orchestrator.events import Event, MachineComing, MachineDiffers, MachineKept
 from atex_provision import Moment
 
-
 STEPS: tuple[tuple[Moment, str], ...] = (
     ("request", "asking for a machine"),
     ("wait", "all hosts are taken"),
