@@ -157,11 +157,13 @@ class LeaseJournal:
         try:
             # A fifo must not block, and nobody else's file say which code to run (`backend`).
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-            with open(descriptor, "rb") as file:
+            try:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
                     raise JournalError(f"{path} is not a file of ours; it is left alone")
-                lease = _decoder.decode(file.read(LARGEST))
+                lease = _decoder.decode(os.read(descriptor, LARGEST))
+            finally:
+                os.close(descriptor)
         except FileNotFoundError:
             raise
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
