@@ -37,6 +37,7 @@ from atex_provision.machine import Machine, Platform
 from atex_provision.provisioner.base import Moment, Provisioner
 from atex_provision.provisioner.leased import LeasedProvisioner
 from atex_provision.provisioner.local import LocalProvisioner, local_platform
+from atex_provision.provisioner.podman import PodmanProvisioner
 from atex_provision.provisioner.pool import HostPool
 
 __version__ = "0.1.0"
@@ -77,6 +78,7 @@ __all__ = [
     "Platform",
     "PodmanConnection",
     "PodmanFailed",
+    "PodmanProvisioner",
     "ProvisionError",
     "Provisioner",
     "SessionNote",

@@ -39,7 +39,7 @@ exit 1
 class PodmanConnection(ProcessConnection):
     """Runs commands in the container `name`, as its user, who is root unless the image says otherwise.
 
-    `_lock` guards `_started_at` and `_closed`, too.
+    `_lock` guards `_started_at` and `_wanted`, too.
     """
 
     def __init__(self, name: str, *, systemd: bool = False, ends: float | None = None) -> None:
@@ -50,9 +50,9 @@ class PodmanConnection(ProcessConnection):
         self.name = name
         self._systemd = systemd
         self._ends = ends
-        self._by = Interruptible()
+        self._by = Interruptible(self._check_wanted)
         self._started_at = ""
-        self._closed = 0  # how many times
+        self._wanted = False  # unless close() came after connect() was called
 
     @property
     def login(self) -> str:
@@ -65,35 +65,33 @@ class PodmanConnection(ProcessConnection):
         with self._lock:
             if self._connected:
                 return
-            closed = self._closed
+            self._wanted = True
         try:
-            state = self._look(closed)
+            state = self._look()
             if not state.running:
                 self._start_again(state)
-                state = self._look(closed)
+                state = self._look()
             if self._systemd:
-                self._check_wanted(closed)
                 self._await_systemd()
         except (PodmanFailed, ConnectionLost) as error:
             raise CannotConnect(f"{self.name}: {error}") from error
         with self._lock:
             self._started_at = state.started_at
-            self._connected = self._closed == closed
-        self._check_wanted(closed)
+            self._connected = self._wanted
+        self._check_wanted()
 
     def close(self) -> None:
         with self._lock:
-            self._closed += 1
+            self._wanted = False
         self._by.interrupt()
         super().close()
 
-    def _check_wanted(self, closed: int) -> None:
+    def _check_wanted(self) -> None:
         with self._lock:
-            if self._closed != closed:
+            if not self._wanted:
                 raise CannotConnect(f"{self.name}: closed while it was connecting")
 
-    def _look(self, closed: int) -> container.State:
-        self._check_wanted(closed)
+    def _look(self) -> container.State:
         state = container.state(self.name, by=self._by)
         if state is None:
             raise _permanent(f"{self.name}: there is no such container (any more)")
@@ -104,6 +102,7 @@ class PodmanConnection(ProcessConnection):
             raise _permanent(f"{self.name}: the container's lease has ended")
         if state.status in {"stopping", "removing", "paused"}:
             raise CannotConnect(f"{self.name}: the container is {state.status}")
+        self._check_wanted()
         container.start(self.name)
 
     def _await_systemd(self) -> None:

@@ -14,6 +14,7 @@ import re
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -132,17 +133,23 @@ def podman(
 class Interruptible:
     """Sees one podman at a time to its end, unless another thread ends it. `_lock` guards `_current`."""
 
-    def __init__(self) -> None:
+    def __init__(self, check: Callable[[], None] = lambda: None) -> None:
+        """`check` raises when nothing is to be begun any more."""
+        self._check = check
         self._lock = threading.Lock()
         self._current: PodmanCommand | None = None
 
     def finish(self, command: PodmanCommand, *, timeout: float = COMMAND_TIME) -> str:
-        """As `PodmanCommand.finish()`. Raises ConnectionLost when it was interrupted."""
+        """As `PodmanCommand.finish()`. Raises ConnectionLost when it is interrupted, and what `check`
+        raises.
+        """
         with self._lock:
             self._current = command
         try:
+            self._check()
             return command.finish(timeout=timeout)
         finally:
+            command.close()
             with self._lock:
                 self._current = None
 

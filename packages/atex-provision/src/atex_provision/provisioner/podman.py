@@ -1,0 +1,80 @@
+"""Containers of the podman of this machine, one per lease.
+
+The container is called like its lease, so whoever has the lease's file finds it, whatever became of
+the process that wanted it. Its end is podman's matter (`--timeout`).
+"""
+
+import time
+from collections.abc import Sequence
+from typing import ClassVar, Self
+
+from atex_provision.connection.base import Connection
+from atex_provision.connection.podman import BOOT_TIME, PodmanConnection
+from atex_provision.leases.journal import LeaseJournal
+from atex_provision.leases.lease import Lease
+from atex_provision.podman import container
+from atex_provision.podman.command import Interruptible
+from atex_provision.provisioner.leased import DAY, LeasedProvisioner
+
+
+class PodmanProvisioner(LeasedProvisioner):
+    """Makes a container of `image`, and removes it. Root in it, or whoever else tests are to be."""
+
+    kind: ClassVar[str] = "podman"
+    boot_time = BOOT_TIME
+
+    def __init__(
+        self,
+        image: str,
+        *,
+        systemd: bool = False,
+        volumes: Sequence[str] = (),
+        network: str | None = None,
+        privileged: bool = False,
+        duration: float = DAY,
+        purpose: str = "",
+        journal: LeaseJournal | None = None,
+    ) -> None:
+        """`systemd`: the container's first process is its /sbin/init, so that services run and it can
+        reboot; else one that does nothing. `volumes` and `network` are as `podman run` has them, a
+        folder of this machine with its whole path, or beginning with a dot.
+        """
+        super().__init__(duration=duration, purpose=purpose, journal=journal)
+        self.settings = container.Settings(
+            image=image,
+            systemd=systemd,
+            volumes=tuple(volumes),
+            network=network,
+            privileged=privileged,
+        )
+        self._podman = Interruptible(self._check_over)
+
+    def _resource(self) -> dict[str, str]:
+        return {
+            "image": self.settings.image,
+            **({"systemd": "yes"} if self.settings.systemd else {}),
+        }
+
+    def _acquire(self, lease: Lease) -> None:
+        self._progress("boot", f"making a container of {self.settings.image}")
+        making = container.create(
+            lease.name, self.settings, lease=lease.name, seconds=lease.ends - time.time()
+        )
+        self._podman.finish(making)
+        self._check_over()
+        container.start(lease.name)
+
+    def _connection(self, lease: Lease) -> Connection:
+        return PodmanConnection(
+            lease.name, systemd=bool(lease.resource.get("systemd")), ends=lease.ends
+        )
+
+    def _interrupt(self) -> None:
+        self._podman.interrupt()
+
+    def _free(self, lease: Lease) -> None:
+        container.remove(lease.name)
+
+    @classmethod
+    def _of(cls, lease: Lease, journal: LeaseJournal) -> Self:
+        return cls(lease.resource.get("image", ""), journal=journal)
