@@ -1,0 +1,57 @@
+"""Containers as machines: what only they do."""
+
+import time
+
+import pytest
+from atex_provision import LeaseJournal, PodmanFailed, PodmanProvisioner, adopt
+from atex_provision.podman import container
+from atex_provision.podman.command import podman
+
+from tests.waits import eventually
+
+
+def test_a_container_is_called_like_its_lease(podman_image: str) -> None:
+    provisioner = PodmanProvisioner(podman_image, network="none", purpose="to see it", duration=600)
+    said: list[str] = []
+    provisioner.on_progress = lambda moment, words: said.append(moment)
+    with provisioner as machine:
+        (lease,) = LeaseJournal().leases()
+        assert machine.name == machine.lease == lease.name == lease.machine
+        assert lease.name.startswith("podman-")
+        assert lease.login == f"podman exec -it {lease.name} /bin/bash"
+        assert machine.facts.distro == "debian-12"
+        assert machine.lease_end is not None
+        assert 0 < machine.lease_end - time.time() < 600
+        assert machine.connection.run("hostname").stdout.decode() == f"{lease.name}\n"
+        listed = podman("ps", "--format={{.Names}}", f"--filter=label=atex.lease={lease.name}")
+        assert listed == f"{lease.name}\n"
+    assert said == ["request", "boot", "connect"]
+    assert container.state(lease.name) is None
+
+
+def test_an_image_that_is_not_there() -> None:
+    provisioner = PodmanProvisioner("localhost:1/no-such-image")
+    with pytest.raises(PodmanFailed, match="no such image on this machine"):
+        provisioner.reserve()
+    assert LeaseJournal().leases() == []
+
+
+def test_a_container_that_reboots_is_alive_again_when_it_was_connected(podman_image: str) -> None:
+    with PodmanProvisioner(podman_image, network="none", systemd=True) as machine:
+        machine.connection.run("systemctl reboot")
+        eventually(lambda: (now := container.state(machine.name)) and not now.running)
+        machine.connection.close()
+        machine.connection.connect()
+        assert machine.connection.run("systemctl is-system-running").stdout == b"running\n"
+
+
+def test_who_adopts_a_container_of_systemd_waits_for_its_boot(podman_image: str) -> None:
+    first = PodmanProvisioner(podman_image, network="none", systemd=True)
+    name = first.reserve().lease
+    first.keep()
+    first.release()
+    podman("stop", "--time=0", name)
+    second = adopt(name)
+    with second as machine:
+        assert machine.connection.run("systemctl is-system-running").stdout == b"running\n"
+    assert container.state(name) is None
