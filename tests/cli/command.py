@@ -36,6 +36,7 @@ class Atex:
         self.environment = dict(environment)
         self.tree = folder / "tree"
         self.results = folder / "run"
+        self.state = Path(environment["HOME"], ".local/state/atex")
         self.prefix: list[str] = []
         """A command that runs `atex` in some special way."""
         self._started: list[subprocess.Popen[str]] = []

@@ -25,7 +25,7 @@ def supply(
         platform=platform,
         context=context or {},
         machines=1,
-        factory=LocalProvisioner,
+        open=lambda terms: LocalProvisioner,
     )
 
 

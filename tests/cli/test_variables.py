@@ -1,6 +1,6 @@
 import pytest
+from atex_cli.commands.variables import read_environment, read_secrets
 from atex_cli.errors import Refused
-from atex_cli.variables import read_environment, read_secrets
 
 CALLER = {"HERE": "from here", "TOKEN": "s3cr3t"}
 

@@ -12,7 +12,7 @@ from atex_cli import __version__, exit_codes
 from atex_cli.invocation import Invocation
 from atex_cli.terminal import Terminal
 
-COMMANDS = ("lint", "ls", "run")
+COMMANDS = ("gc", "lint", "ls", "reserve", "run")
 
 
 class _Commands(click.Group):

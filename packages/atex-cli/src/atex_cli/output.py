@@ -9,6 +9,22 @@ from atex_cli.errors import Refused
 RUNS = Path("atex-runs")
 
 
+def output_folder(wanted: Path | None) -> Path:
+    """Return the folder for what is written: the one that is wanted, which is new or empty, or one named after now.
+
+    Raises Refused.
+    """
+    if wanted is None:
+        return new_folder()
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+        if any(wanted.iterdir()):
+            raise Refused(f"{wanted} is not empty: choose a folder of its own with --output")
+    except OSError as error:
+        raise Refused(f"{wanted}: {error.strerror}: choose another folder") from error
+    return wanted
+
+
 def new_folder() -> Path:
     """Make a folder named after this moment below `atex-runs`; two that start in the same second get two.
 

@@ -3,15 +3,42 @@
 Files and leases are read here; no machine is asked for.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import msgspec
-from atex_provision import Host, HostPool, LocalProvisioner, Provisioner, local_platform
+from atex_provision import (
+    BadInventory,
+    Host,
+    HostPool,
+    Inventory,
+    JournalError,
+    LeaseJournal,
+    LocalProvisioner,
+    NoLease,
+    Platform,
+    Provisioner,
+    borrow,
+    local_platform,
+    read_inventory,
+)
 
 from atex_cli.pools import PoolError, PoolName, parse_pools
 
 Context = Mapping[str, tuple[str, ...]]
 Factory = Callable[[], Provisioner]
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What is the same for all machines that are asked for."""
+
+    duration: float
+    """Seconds until their leases end."""
+    purpose: str
+    """What they are for, in words."""
+    take_over: bool = False
+    """Whether that somebody else uses one is no obstacle."""
 
 
 class Supply(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,60 +47,134 @@ class Supply(msgspec.Struct, frozen=True, kw_only=True):
     pool: str
     """As it was asked for."""
     kind: str
-    """What machines of it are called where nobody named their platform: the backend's name."""
+    """What their platform is called where nobody named it: the backend's name."""
     platform: str = ""
     """The name of their platform, where somebody gave one."""
     context: Context
     """What is known of them before there is one: an fmf context."""
     machines: int
     """How many at a time."""
-    factory: Factory
-    """Returns who gets one of them."""
+    open: Callable[[Terms], Factory]
+    """Returns who gets one of them, each time that it is called."""
 
 
 def find_supplies(texts: Sequence[str], *, identity: str | None = None) -> list[Supply]:
     """Return what the pools that `texts` name stand for; `identity` is the private key for all hosts.
 
-    Raises PoolError, also where a host is named twice.
+    Raises PoolError: also for a file that can not be used, for a lease that nobody holds, and for a host that is named
+    twice.
     """
     pools = parse_pools(texts)
-    _check_hosts(pools)
-    return [supply for pool in pools for supply in _supplies_of(pool, identity)]
-
-
-def _supplies_of(pool: PoolName, identity: str | None) -> Iterator[Supply]:
-    match pool.backend:
-        case "local":
-            yield Supply(
-                pool=pool.text,
-                kind="local",
-                context=local_platform().context,
-                machines=pool.machines or 1,
-                factory=LocalProvisioner,
-            )
-        case "ssh":
-            for host in pool.hosts:
-                yield Supply(
-                    pool=f"ssh:{host.name}",
-                    kind="ssh",
-                    context={},
-                    machines=1,
-                    factory=HostPool([_with_identity(host, identity)]).provisioner,
-                )
-        case _:
-            raise PoolError(f"{pool.text}: {pool.backend} is not supported yet")
-
-
-def _with_identity(host: Host, identity: str | None) -> Host:
-    return msgspec.structs.replace(host, identity=identity) if identity else host
-
-
-def _check_hosts(pools: Iterable[PoolName]) -> None:
-    named: set[tuple[str, int | None]] = set()
+    inventories = {
+        pool.text: _read_hosts(pool, identity) for pool in pools if pool.backend == "ssh"
+    }
+    _check_unique(inventories)
+    supplies: list[Supply] = []
     for pool in pools:
-        for host in pool.hosts:
+        match pool.backend:
+            case "local":
+                supplies.append(_local(pool))
+            case "ssh":
+                supplies += _ssh(pool, inventories[pool.text])
+            case "podman":
+                raise PoolError(f"{pool.text}: podman is not supported yet")
+            case "lease":
+                supplies.append(_lease(pool))
+    return supplies
+
+
+def _local(pool: PoolName) -> Supply:
+    return Supply(
+        pool=pool.text,
+        kind="local",
+        context=local_platform().context,
+        machines=pool.machines or 1,
+        open=lambda terms: partial(
+            LocalProvisioner, duration=terms.duration, purpose=terms.purpose
+        ),
+    )
+
+
+def _ssh(pool: PoolName, inventory: Inventory) -> Iterator[Supply]:
+    """Yield the hosts by their platforms; so many at a time as they have slots, if not fewer are wanted."""
+    platforms: dict[str, list[Host]] = defaultdict(list)
+    for host in inventory.hosts:
+        platforms[host.platform].append(host)
+    slots = {name: sum(len(host.slots) for host in hosts) for name, hosts in platforms.items()}
+    if pool.machines is not None and pool.machines > sum(slots.values()):
+        raise PoolError(
+            f"{pool.text} asks for {pool.machines} machines, and there are {sum(slots.values())}"
+        )
+    if (
+        pool.machines is None and pool.file is None
+    ):  # each by itself, so that what fails of it is said of it
+        for host in inventory.hosts:
+            yield Supply(
+                pool=f"ssh:{host.name}",
+                kind="ssh",
+                context={},
+                machines=1,
+                open=partial(_open_hosts, [host]),
+            )
+        return
+    for name, hosts in platforms.items():
+        yield Supply(
+            pool=pool.text,
+            kind="ssh",
+            platform=name,
+            context=inventory.contexts.get(name, {}),
+            machines=min(pool.machines or slots[name], slots[name]),
+            open=partial(_open_hosts, hosts),
+        )
+
+
+def _open_hosts(hosts: Sequence[Host], terms: Terms) -> Factory:
+    return HostPool(
+        hosts, take_over=terms.take_over, duration=terms.duration, purpose=terms.purpose
+    ).provisioner
+
+
+def _read_hosts(pool: PoolName, identity: str | None) -> Inventory:
+    """Return the hosts of a pool, and the contexts of their platforms, where these are known."""
+    inventory = Inventory(hosts=pool.hosts, contexts={})
+    if pool.file is not None:
+        try:
+            inventory = read_inventory(pool.file)
+        except BadInventory as error:
+            raise PoolError(str(error)) from error
+    if identity is None:
+        return inventory
+    hosts = tuple(msgspec.structs.replace(host, identity=identity) for host in inventory.hosts)
+    return msgspec.structs.replace(inventory, hosts=hosts)
+
+
+def _check_unique(inventories: Mapping[str, Inventory]) -> None:
+    """Raise PoolError for a host that two pools have, or one pool twice."""
+    named: set[tuple[str, int | None]] = set()
+    for pool, inventory in inventories.items():
+        for host in inventory.hosts:
             if (host.address, host.port) in named:
-                raise PoolError(
-                    f"{pool.text}: {host.name} is there twice; it runs one test at a time"
-                )
+                raise PoolError(f"{pool}: {host.name} is there twice; it is one machine")
             named.add((host.address, host.port))
+
+
+def _lease(pool: PoolName) -> Supply:
+    """A machine that is held by a process that lives, or that was kept."""
+    journal = LeaseJournal()
+    try:
+        lease = journal.read(pool.lease)
+    except NoLease as error:
+        there = ", ".join(lease.name for lease in journal.leases() if lease.in_use)
+        raise PoolError(f"{pool.text}: {error}; there are: {there or 'none'}") from error
+    except JournalError as error:
+        raise PoolError(f"{pool.text}: {error}") from error
+    if not lease.in_use:
+        raise PoolError(f"{pool.text}: {lease.held_by()}; `atex gc` gives it back")
+    platform = lease.platform or Platform("lease")
+    return Supply(
+        pool=pool.text,
+        kind=platform.name,
+        context=platform.context,
+        machines=1,
+        open=lambda terms: partial(borrow, lease.name),
+    )

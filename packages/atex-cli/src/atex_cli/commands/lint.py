@@ -6,14 +6,17 @@ import click
 from atex_executor import folder_of_test
 from atex_fmf import Finding, FmfError, lint
 
-from atex_cli.commands.tree import Context, context_options
+from atex_cli.commands.options import verbose_option
+from atex_cli.commands.tree import Context, context_option, tree_argument
 from atex_cli.errors import Refused
 from atex_cli.exit_codes import FINDINGS, PASSED
 from atex_cli.terminal import Terminal, printable
 
 
 @click.command("lint", short_help="Say what is wrong with a tree.")
-@context_options
+@tree_argument
+@context_option
+@verbose_option
 def command(tree: str, context: Context) -> int:
     """Look at all tests and plans of the fmf tree in TREE (by default the current folder).
 

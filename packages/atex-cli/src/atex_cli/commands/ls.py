@@ -6,15 +6,25 @@ from typing import Any
 import click
 from atex_fmf import Test
 
-from atex_cli.commands.tree import Context, read_suite, tree_options
+from atex_cli.commands.options import verbose_option
+from atex_cli.commands.tree import (
+    Context,
+    context_option,
+    read_suite,
+    selection_options,
+    tree_argument,
+)
 from atex_cli.terminal import Terminal, printable
 
 
 @click.command("ls", short_help="List the tests that would run.")
-@tree_options
+@tree_argument
+@context_option
+@selection_options
 @click.option(
     "--json", "as_json", is_flag=True, help="A list of objects, with more about each test."
 )
+@verbose_option
 def command(
     tree: str, plan: str | None, tests: tuple[str, ...], context: Context, as_json: bool
 ) -> int:

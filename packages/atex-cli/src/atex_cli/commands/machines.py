@@ -13,6 +13,19 @@ from atex_cli.pools import CHOICES, PoolError
 from atex_cli.supply import find_supplies
 
 
+def duration_option(command: Command) -> Command:
+    """Add --for; it arrives as `duration`, in seconds."""
+    return click.option(
+        "--for",
+        "duration",
+        metavar="DURATION",
+        default="1d",
+        show_default=True,
+        callback=_read_lease_time,
+        help="When the machines are given back at the latest, as in 2h or 1d.",
+    )(command)
+
+
 def machine_options(command: Command) -> Command:
     """Add what is said of all machines; they arrive as `identity`, `take_over`, `exclude`, `become`."""
     return with_options(
@@ -40,12 +53,21 @@ def machine_options(command: Command) -> Command:
     )
 
 
-def read_duration(ctx: click.Context, parameter: click.Parameter, value: str) -> float:
-    """Return the seconds that an option's value stands for: its callback."""
+def read_duration(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> float | None:
+    """Return the seconds that an option's value stands for, None where it was not given: its callback."""
     try:
-        return parse_duration(value)
+        return None if value is None else parse_duration(value)
     except FmfError as error:
         raise click.BadParameter(str(error), ctx, parameter) from error
+
+
+def _read_lease_time(ctx: click.Context, parameter: click.Parameter, value: str) -> float:
+    duration = read_duration(ctx, parameter, value)
+    if not duration:
+        raise click.BadParameter("a lease of no time is none", ctx, parameter)
+    return duration
 
 
 def read_pools(on: Sequence[str], context: Context, identity: str | None) -> list[Staff]:
@@ -55,4 +77,4 @@ def read_pools(on: Sequence[str], context: Context, identity: str | None) -> lis
     try:
         return platforms_of(find_supplies(on, identity=identity), context)
     except PoolError as error:
-        raise Refused(f"--on {error}") from error
+        raise Refused(str(error)) from error

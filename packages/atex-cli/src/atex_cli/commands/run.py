@@ -11,9 +11,11 @@ from atex_orchestrator import Orchestrator, OrchestratorError
 from atex_orchestrator.results import FILES, LOG
 
 from atex_cli.closing import print_summary
-from atex_cli.commands.machines import machine_options, read_duration, read_pools
+from atex_cli.commands.machines import duration_option, machine_options, read_duration, read_pools
+from atex_cli.commands.options import verbose_option
 from atex_cli.commands.suites import notices_of, read_suites
-from atex_cli.commands.tree import Context, tree_options
+from atex_cli.commands.tree import Context, context_option, selection_options, tree_argument
+from atex_cli.commands.variables import read_environment, read_secrets, variable_options
 from atex_cli.errors import Refused
 from atex_cli.exit_codes import exit_code
 from atex_cli.invocation import Invocation
@@ -21,31 +23,21 @@ from atex_cli.output import new_folder
 from atex_cli.pools import CHOICES
 from atex_cli.progress import Progress
 from atex_cli.signals import stopped_by_signals
+from atex_cli.supply import Terms
 from atex_cli.terminal import Terminal
-from atex_cli.variables import read_environment, read_secrets
 
 
 @click.command("run", short_help="Run tests on machines.")
-@tree_options
+@tree_argument
+@context_option
+@selection_options
 @click.option(
     "--on",
     metavar="POOL",
     multiple=True,
     help=f"Where to run: {CHOICES}; 2xlocal asks for two at a time.",
 )
-@click.option(
-    "-e",
-    "--environment",
-    metavar="VAR[=VALUE]",
-    multiple=True,
-    help="A variable for all tests; without a value, that of this environment.",
-)
-@click.option(
-    "--secret",
-    metavar="VAR",
-    multiple=True,
-    help="A variable from this environment that is stored and printed nowhere.",
-)
+@variable_options
 @click.option(
     "--output",
     metavar="DIR",
@@ -60,8 +52,10 @@ from atex_cli.variables import read_environment, read_secrets
     callback=read_duration,
     help="How long a test that reached its limit may clean up.",
 )
+@duration_option
 @machine_options
 @click.option("-q", "--quiet", is_flag=True, help="No line for each finished test.")
+@verbose_option
 @click.pass_obj
 def command(
     invocation: Invocation,
@@ -74,6 +68,7 @@ def command(
     secret: tuple[str, ...],
     output: Path | None,
     identity: str | None,
+    duration: float,
     grace: float,
     take_over: bool,
     exclude: tuple[str, ...],
@@ -105,12 +100,17 @@ def command(
         exclude=exclude,
         on_event=Progress(terminal, folder / FILES, width=_longest_name(suites), quiet=quiet),
     )
+    terms = Terms(
+        duration=duration,
+        purpose=f"atex run, results in {folder.absolute()}",
+        take_over=take_over,
+    )
     for staff, suite in zip(staffs, suites, strict=True):
         platform = staff.platform
         orchestrator.add_platform(platform.name, suite, context=platform.context)
         for supply in staff.supplies:
             orchestrator.add_provisioner(
-                supply.factory,
+                supply.open(terms),
                 max_workers=supply.machines,
                 platform=platform.name,
                 name=supply.pool,

@@ -10,42 +10,33 @@ from atex_fmf import FmfError, Suite, discover, parse_context
 
 from atex_cli.commands.options import Command, with_options
 from atex_cli.errors import Refused
-from atex_cli.invocation import Invocation
 
 _log = logging.getLogger(__name__)
 
 Context = dict[str, list[str]]
 
 
-def context_options(command: Command) -> Command:
-    """Add TREE, -c and -v; they arrive as `tree` and `context`."""
+def tree_argument(command: Command) -> Command:
+    """Add TREE; it arrives as `tree`."""
+    return click.argument("tree", default=".")(command)
+
+
+def context_option(command: Command) -> Command:
+    """Add -c; it arrives as `context`."""
+    return click.option(
+        "-c",
+        "--context",
+        metavar="KEY=VALUE[,VALUE...]",
+        multiple=True,
+        callback=_read_context,
+        help="A dimension of the fmf context, for all machines; @FILE: those in a file.",
+    )(command)
+
+
+def selection_options(command: Command) -> Command:
+    """Add --plan and --test; they arrive as `plan` and `tests`."""
     return with_options(
         command,
-        click.argument("tree", default="."),
-        click.option(
-            "-c",
-            "--context",
-            metavar="KEY=VALUE[,VALUE...]",
-            multiple=True,
-            callback=_read_context,
-            help="A dimension of the fmf context, for all machines; @FILE: those in a file.",
-        ),
-        click.option(
-            "-v",
-            "--verbose",
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_be_verbose,
-            help="Say on stderr what happens, and show tracebacks.",
-        ),
-    )
-
-
-def tree_options(command: Command) -> Command:
-    """Add those and --plan and --test; they arrive as `plan` and `tests`."""
-    return with_options(
-        context_options(command),
         click.option("--plan", metavar="NAME", help="The plan to run, by its whole name."),
         click.option(
             "--test",
@@ -87,9 +78,3 @@ def _read_context(
         return parse_context(values)
     except FmfError as error:
         raise click.BadParameter(str(error), ctx, parameter) from error
-
-
-def _be_verbose(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
-    invocation = ctx.ensure_object(Invocation)
-    invocation.verbose = value
-    invocation.start_logging()

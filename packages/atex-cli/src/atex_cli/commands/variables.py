@@ -1,8 +1,31 @@
-"""Variables for the tests, from the command line and from the caller's environment."""
+"""Variables for tests and phases, from the command line and from the caller's environment."""
 
 from collections.abc import Iterable, Mapping
 
+import click
+
+from atex_cli.commands.options import Command, with_options
 from atex_cli.errors import Refused
+
+
+def variable_options(command: Command) -> Command:
+    """Add -e and --secret; they arrive as `environment` and `secret`."""
+    return with_options(
+        command,
+        click.option(
+            "-e",
+            "--environment",
+            metavar="VAR[=VALUE]",
+            multiple=True,
+            help="A variable for all tests; without a value, that of this environment.",
+        ),
+        click.option(
+            "--secret",
+            metavar="VAR",
+            multiple=True,
+            help="A variable from this environment that is stored and printed nowhere.",
+        ),
+    )
 
 
 def read_environment(texts: Iterable[str], caller: Mapping[str, str]) -> dict[str, str]:

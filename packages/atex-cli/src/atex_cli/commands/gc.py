@@ -1,0 +1,106 @@
+"""`atex gc`: gives back the machines that a dead process left."""
+
+import time
+from collections.abc import Sequence
+
+import click
+from atex_provision import JournalError, Lease, LeaseJournal
+
+from atex_cli.commands.machines import read_duration
+from atex_cli.commands.options import verbose_option
+from atex_cli.errors import Refused
+from atex_cli.exit_codes import INFRASTRUCTURE, PASSED
+from atex_cli.garbage import NotGivenBack, give_back_all
+from atex_cli.moments import age, moment
+from atex_cli.table import table
+from atex_cli.terminal import Terminal
+
+REASON = 1000  # characters of why something could not be given back
+HEADINGS = ("LEASE", "MACHINE", "AGE", "STATE", "PURPOSE")
+
+
+@click.command("gc", short_help="Give back what a dead process left.")
+@click.argument("names", metavar="[LEASE]...", nargs=-1)
+@click.option("--dry", is_flag=True, help="Only say what there is.")
+@click.option(
+    "--older-than",
+    metavar="AGE",
+    callback=read_duration,
+    help="Only leases that began so long ago or earlier, as in 1d or 12h.",
+)
+@verbose_option
+def command(names: tuple[str, ...], dry: bool, older_than: float | None) -> int:
+    """Show the machines that processes of atex left reserved when they died, and give them back.
+
+    What still runs there is ended first. What a living process holds is not touched. A machine that was kept on purpose
+    (atex run --hold-failed) is given back when its time is up, or when its LEASE is named.
+
+    Exit codes: 0 nothing is left, 64 usage, 75 something could not be given back.
+    """
+    terminal = Terminal()
+    journal = LeaseJournal()
+    try:
+        leases, problems = journal.leases(), journal.problems()
+    except JournalError as error:
+        raise Refused(str(error)) from error
+    for problem in problems:
+        terminal.complain(f"atex: {terminal.quote(problem)}")
+    wanted = _named(leases, names) if names else leases
+    latest = time.time() - (older_than or 0.0)
+    shown = [lease for lease in wanted if _nobody_holds(lease) and lease.created <= latest]
+    if not shown:
+        terminal.say("Nothing is left behind.")
+        return PASSED
+    for line in table(HEADINGS, [_row(lease, terminal) for lease in shown]):
+        terminal.say(line)
+    if dry:
+        return PASSED
+    due = [lease for lease in shown if names or not lease.in_use]
+    code = _give_back(due, journal, terminal)
+    if len(due) < len(shown):
+        terminal.say("What is kept is given back by name: atex gc LEASE")
+    return code
+
+
+def _nobody_holds(lease: Lease) -> bool:
+    return lease.kept or not lease.held
+
+
+def _named(leases: Sequence[Lease], names: Sequence[str]) -> list[Lease]:
+    """Return the leases of these names. Raises Refused where there is none, or a living process has it."""
+    there = {lease.name: lease for lease in leases}
+    for name in names:
+        if name not in there:
+            raise Refused(f"there is no lease {name}; there are: {', '.join(there) or 'none'}")
+        if not _nobody_holds(there[name]):
+            raise Refused(
+                f"{there[name].held_by()}: it gives the machine back when it ends"
+                f" (kill -INT {there[name].holder.pid})"
+            )
+    return [there[name] for name in dict.fromkeys(names)]
+
+
+def _row(lease: Lease, terminal: Terminal) -> tuple[str, ...]:
+    state = "left behind"
+    if lease.kept:
+        state = f"kept until {moment(lease.ends)}" if lease.in_use else "kept, its time is up"
+    return (
+        lease.name,
+        terminal.quote(lease.machine) or "-",
+        age(time.time() - lease.created),
+        state,
+        terminal.quote(lease.purpose),
+    )
+
+
+def _give_back(leases: Sequence[Lease], journal: LeaseJournal, terminal: Terminal) -> int:
+    failed = False
+    for lease, outcome in give_back_all(leases, journal):
+        if isinstance(outcome, NotGivenBack):
+            failed = True
+            terminal.complain(
+                f"atex: {lease.name} is not given back: {terminal.quote(str(outcome), REASON)}"
+            )
+        else:
+            terminal.say(f"{lease.name} {outcome}")
+    return INFRASTRUCTURE if failed else PASSED

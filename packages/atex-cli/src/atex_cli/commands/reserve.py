@@ -1,0 +1,126 @@
+"""`atex reserve`: holds machines, prepared if wanted, until Ctrl-C."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+from atex_executor import FolderSink, Mask, Pack
+from atex_orchestrator.results import FILES, LOG
+
+from atex_cli.commands.machines import duration_option, machine_options, read_pools
+from atex_cli.commands.options import verbose_option
+from atex_cli.commands.suites import notices_of, read_suites
+from atex_cli.commands.tree import Context, context_option
+from atex_cli.commands.variables import read_environment, read_secrets, variable_options
+from atex_cli.errors import Refused
+from atex_cli.exit_codes import INFRASTRUCTURE, PASSED, SIGNALLED
+from atex_cli.holding import Holding
+from atex_cli.invocation import Invocation
+from atex_cli.output import output_folder
+from atex_cli.platforms import Staff
+from atex_cli.preparing import Preparation
+from atex_cli.progress import Progress
+from atex_cli.signals import stopped_by_signals
+from atex_cli.supply import Terms
+from atex_cli.terminal import Terminal
+
+
+@click.command("reserve", short_help="Hold machines, to log in or to run tests on them later.")
+@click.argument("pools", metavar="POOL...", nargs=-1, required=True)
+@duration_option
+@click.option(
+    "--prepare",
+    "tree",
+    metavar="[TREE]",
+    is_flag=False,
+    flag_value=".",
+    help="Prepare them for the tests of a tree, by default of the current folder.",
+)
+@click.option("--plan", metavar="NAME", help="The plan to prepare, by its whole name.")
+@context_option
+@variable_options
+@click.option(
+    "--output",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Where the output of prepare goes, a new or empty folder.  [default: atex-runs/DATE-TIME]",
+)
+@machine_options
+@verbose_option
+@click.pass_obj
+def command(
+    invocation: Invocation,
+    pools: tuple[str, ...],
+    duration: float,
+    tree: str | None,
+    plan: str | None,
+    context: Context,
+    environment: tuple[str, ...],
+    secret: tuple[str, ...],
+    output: Path | None,
+    identity: str | None,
+    take_over: bool,
+    exclude: tuple[str, ...],
+    become: bool,
+) -> int:
+    """Get machines of each POOL and hold them; say the lease of each, and how to log in.
+
+    POOL is as for `atex run --on`. Ctrl-C gives all machines back, and so does the end of the time. Meanwhile
+    `atex run --on lease:NAME` runs tests on a machine; one that is prepared is not prepared again.
+
+    Exit codes: 0 the time is over, 64 usage, 75 some machine could not be had or not be given back, 130 and 143 given
+    back after Ctrl-C and SIGTERM.
+    """
+    if tree is None and (plan is not None or output is not None):
+        raise Refused("--plan and --output are about what is prepared: add --prepare")
+    staffs = read_pools(pools, context, identity)
+    platforms = [staff.platform for staff in staffs]
+    variables = read_environment(environment, os.environ)
+    secrets = read_secrets(secret, os.environ)
+    terminal = Terminal(Mask(secrets.values()))
+    terms = Terms(duration=duration, purpose="atex reserve", take_over=take_over)
+    with ExitStack() as stack:
+        preparations: dict[str, Preparation] = {}
+        folder = Path()
+        if tree is not None:
+            suites = read_suites(platforms, tree, plan, (), context, variables, exclude)
+            for notice in notices_of(platforms, suites):
+                terminal.complain(f"atex: {notice}")
+            folder = output_folder(output)
+            invocation.log = folder / LOG
+            sink = stack.enter_context(FolderSink(folder))
+            for platform, suite in zip(platforms, suites, strict=True):
+                preparations[platform.name] = Preparation(
+                    platform=platform.name,
+                    suite=suite,
+                    pack=stack.enter_context(Pack(suite, exclude=exclude)),
+                    sink=sink,
+                    environment=variables,
+                    secrets=secrets,
+                    take_over=take_over,
+                    become=become,
+                )
+        holding = Holding(terminal, Progress(terminal, folder / FILES))
+        return _hold(holding, staffs, terms, preparations, invocation)
+
+
+def _hold(
+    holding: Holding,
+    staffs: Sequence[Staff],
+    terms: Terms,
+    preparations: Mapping[str, Preparation],
+    invocation: Invocation,
+) -> int:
+    for staff in staffs:
+        for supply in staff.supplies:
+            factory = supply.open(terms)
+            for _ in range(supply.machines):
+                holding.add(staff.platform, factory, preparations.get(staff.platform.name))
+    with stopped_by_signals(holding) as signals:
+        invocation.signals = signals
+        outcome = holding.run()
+    if signals:
+        return SIGNALLED + signals[0]
+    return INFRASTRUCTURE if outcome.missed or outcome.left else PASSED

@@ -1,0 +1,208 @@
+"""One machine that is held for somebody, from the request until it is given back, in a thread of its own.
+
+Guarantees: all messages are put by the keeper's thread, and Gone is the last one; stop() never waits. `_lock` guards
+`_provisioner`, `_executor` and `_ready`; nobody does I/O while holding it. `_over` is set once and never cleared.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+from atex_executor import Executor, ExecutorError, PhaseFailed
+from atex_orchestrator.events import (
+    During,
+    Event,
+    MachineFailed,
+    MachineIncomplete,
+    MachineOccupied,
+)
+from atex_provision import LeaseJournal, Machine, Platform, Provisioner, ProvisionError
+
+from atex_cli.preparing import Preparation
+
+LOOK = 60.0  # seconds: who sleeps, as a laptop does, must not oversleep the end of a lease
+
+_log = logging.getLogger(__name__)
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine is there, and prepared where that was wanted and went well."""
+
+    keeper: int
+    lease: str
+    machine: str
+    login: str
+    ends: float | None
+    prepared: bool
+
+
+class Gone(msgspec.Struct, frozen=True, kw_only=True):
+    """The keeper has ended: its machine, if there was one, is given back, or `left` says why not."""
+
+    keeper: int
+    lease: str | None
+    left: str | None
+
+
+Message = Held | Gone | Event
+
+
+class Keeper:
+    """Gets one machine, prepares it perhaps, and holds it until stop() or the end of its lease."""
+
+    def __init__(
+        self,
+        number: int,
+        *,
+        platform: Platform,
+        factory: Callable[[], Provisioner],
+        preparation: Preparation | None,
+        journal: LeaseJournal,
+        emit: Callable[[Message], None],
+    ) -> None:
+        """Take what it needs, and do nothing yet. `number`: in its messages."""
+        self.number = number
+        self._platform = platform
+        self._factory = factory
+        self._preparation = preparation
+        self._journal = journal
+        self._emit = emit
+        self._lock = threading.Lock()
+        self._provisioner: Provisioner | None = None
+        self._executor: Executor | None = None
+        self._ready = False  # there is no reservation any more that would have to be aborted
+        self._over = threading.Event()
+        self._during: During = "reserve"
+        self._machine: Machine | None = None
+        self._thread = threading.Thread(target=self._main, name=f"keeper-{number}", daemon=True)
+
+    def start(self) -> None:
+        """Set out to get a machine."""
+        self._thread.start()
+
+    def stop(self, reason: str) -> None:
+        """Give the machine back, whatever goes on with it. Any thread."""
+        self._over.set()
+        threading.Thread(target=self._interrupt, args=[reason], daemon=True).start()
+
+    def _interrupt(self, reason: str) -> None:
+        """End what the keeper waits for, in a thread of its own: a machine may not answer."""
+        with self._lock:
+            provisioner, executor, ready = self._provisioner, self._executor, self._ready
+        if executor is not None:
+            executor.cancel(reason, at_once=True)
+        elif provisioner is not None and not ready:
+            provisioner.abort()
+
+    # Everything below runs in the keeper's own thread.
+
+    def _main(self) -> None:
+        left = None
+        try:
+            self._keep()
+        except Exception as error:
+            self._failed(error)
+        finally:
+            if self._provisioner is not None:
+                self._provisioner.release()
+                left = self._provisioner.left
+            lease = self._machine.lease if self._machine is not None else None
+            self._emit(Gone(keeper=self.number, lease=lease, left=left))
+
+    def _keep(self) -> None:
+        provisioner = self._factory()
+        provisioner.on_progress = self._progress
+        with self._lock:
+            self._provisioner = provisioner
+        if self._over.is_set():
+            return
+        machine = self._machine = provisioner.reserve()
+        with self._lock:
+            self._ready = True
+        prepared = self._prepare(machine, provisioner)
+        self._journal.update(machine.lease, platform=self._platform, prepared=prepared)
+        self._emit(
+            Held(
+                keeper=self.number,
+                lease=machine.lease,
+                machine=machine.name,
+                login=machine.connection.login,
+                ends=machine.lease_end,
+                prepared=prepared,
+            )
+        )
+        self._hold(machine)
+
+    def _prepare(self, machine: Machine, provisioner: Provisioner) -> bool:
+        """Prepare the machine, if that is wanted; return whether it is prepared. Raises as Preparation.run()."""
+        if self._preparation is None:
+            return False
+        executor = self._preparation.executor(machine, self._occupied)
+        with self._lock:
+            self._executor = executor
+        try:
+            if self._over.is_set():
+                return False
+            self._during = "prepare"
+            for failure in self._preparation.run(executor, machine, provisioner):
+                self._emit(
+                    MachineIncomplete(
+                        worker=self.number,
+                        platform=self._platform.name,
+                        machine=machine.name,
+                        reason=failure.reason,
+                        output=failure.output,
+                        tail=failure.tail,
+                    )
+                )
+            return True
+        except PhaseFailed as error:
+            self._failed(error)
+            return False
+        finally:
+            with self._lock:
+                self._executor = None
+
+    def _hold(self, machine: Machine) -> None:
+        while machine.lease_end is None or machine.lease_end > time.time():
+            left = LOOK if machine.lease_end is None else machine.lease_end - time.time()
+            if self._over.wait(min(LOOK, max(0.0, left))):
+                return
+
+    def _progress(self, moment: str, words: str) -> None:
+        if moment == "wait":
+            self._occupied(words)
+
+    def _occupied(self, words: str) -> None:
+        self._emit(
+            MachineOccupied(
+                worker=self.number,
+                platform=self._platform.name,
+                machine=self._machine.name if self._machine is not None else "",
+                reason=words,
+            )
+        )
+
+    def _failed(self, error: Exception) -> None:
+        """Say that there is no machine, or that it is not prepared, unless that was wanted."""
+        if self._over.is_set():
+            return
+        if not isinstance(error, ProvisionError | ExecutorError | TimeoutError):
+            _log.exception("keeper %d broke", self.number)
+        reason, output = str(error) or type(error).__name__, ""
+        tail: tuple[str, ...] = ()
+        if isinstance(error, PhaseFailed):
+            reason, output, tail = error.reason, error.output, error.tail
+        self._emit(
+            MachineFailed(
+                worker=self.number,
+                platform=self._platform.name,
+                machine=self._machine.name if self._machine is not None else None,
+                during=self._during,
+                reason=reason,
+                output=output,
+                tail=tail,
+            )
+        )

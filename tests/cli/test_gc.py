@@ -1,0 +1,159 @@
+"""`atex gc`: what a killed process left is given back, and nothing else."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from atex_provision import Holder, Lease, LeaseJournal
+
+from tests.cli.command import Atex
+
+DEAD = Holder(pid=1, started=1, boot="another boot", host=os.uname().nodename)
+
+
+@pytest.fixture
+def journal(atex: Atex) -> Iterator[LeaseJournal]:
+    """That of `atex`; what a test leaves there on purpose is removed."""
+    journal = LeaseJournal(atex.state / "leases")
+    yield journal
+    for lease in journal.leases():
+        journal.remove(lease.name)
+
+
+def leave(journal: LeaseJournal, name: str, **fields: object) -> Lease:
+    """Write a lease of this machine, as a process that is dead would have left it."""
+    now = time.time()
+    lease = Lease(
+        name=name,
+        backend="atex_provision.provisioner.local:LocalProvisioner",
+        holder=DEAD,
+        created=now,
+        ends=now + 3600,
+        purpose="atex run, results in /results",
+        machine="local",
+    )
+    lease = msgspec.structs.replace(lease, **fields)
+    journal.open(lease)
+    return lease
+
+
+def test_nothing(atex: Atex) -> None:
+    ended = atex("gc")
+    assert (ended.code, ended.lines, ended.err) == (0, ["Nothing is left behind."], "")
+    assert not atex.state.exists()
+
+
+def test_what_is_left_is_shown_and_given_back(atex: Atex, journal: LeaseJournal) -> None:
+    leave(journal, "local-aaaaaa", created=time.time() - 7200)
+    leave(journal, "local-bbbbbb", created=time.time() - 600, purpose="two\nlines \x1b[31m")
+    ended = atex("gc")
+    assert (ended.code, ended.err) == (0, ""), ended
+    assert ended.lines[:3] == [
+        "LEASE         MACHINE  AGE     STATE        PURPOSE",
+        "local-aaaaaa  local    2 h     left behind  atex run, results in /results",
+        "local-bbbbbb  local    10 min  left behind  two lines \\x1b[31m",
+    ]
+    assert sorted(ended.lines[3:]) == [
+        "local-aaaaaa is given back",
+        "local-bbbbbb is given back",
+    ]
+    assert not journal.leases()
+
+
+def test_dry_changes_nothing(atex: Atex, journal: LeaseJournal) -> None:
+    lease = leave(journal, "local-aaaaaa")
+    ended = atex("gc", "--dry")
+    assert (ended.code, len(ended.lines)) == (0, 2)
+    assert journal.leases() == [lease]
+
+
+def test_older_than(atex: Atex, journal: LeaseJournal) -> None:
+    leave(journal, "local-aaaaaa", created=time.time() - 7200)
+    young = leave(journal, "local-bbbbbb", created=time.time() - 1800)
+    assert atex("gc", "--older-than", "1h").code == 0
+    assert journal.leases() == [young]
+    assert atex("gc", "--older-than", "some time").code == 64
+
+
+def test_what_was_kept_is_given_back_by_name_or_when_its_time_is_up(
+    atex: Atex, journal: LeaseJournal
+) -> None:
+    kept = leave(journal, "local-aaaaaa", kept=True, purpose="/test failed")
+    leave(journal, "local-bbbbbb", kept=True, ends=time.time() - 1)
+    ended = atex("gc")
+    assert re.search(
+        r"aaaaaa +local +\d s +kept until 20\d\d-\d\d-\d\d \d\d:\d\d +/test", ended.out
+    )
+    assert re.search(r"bbbbbb +local +\d s +kept, its time is up +atex run", ended.out)
+    assert journal.leases() == [kept]
+    assert "by name" in ended.lines[-1]
+    assert atex("gc", "local-aaaaaa").lines[-1] == "local-aaaaaa is given back"
+    assert not journal.leases()
+
+
+def test_only_what_is_named(atex: Atex, journal: LeaseJournal) -> None:
+    leave(journal, "local-aaaaaa")
+    other = leave(journal, "local-bbbbbb")
+    assert atex("gc", "local-aaaaaa").code == 0
+    assert journal.leases() == [other]
+    unknown = atex("gc", "local-aaaaaa")
+    assert unknown.code == 64
+    assert "no lease local-aaaaaa; there are: local-bbbbbb" in unknown.err
+
+
+def test_what_a_living_process_holds_is_not_touched(atex: Atex, journal: LeaseJournal) -> None:
+    mine = leave(journal, "local-aaaaaa", holder=Holder.myself())
+    assert atex("gc").lines == ["Nothing is left behind."]
+    named = atex("gc", mine.name)
+    assert named.code == 64
+    assert f"process {os.getpid()} holds lease local-aaaaaa" in named.err
+    assert f"kill -INT {os.getpid()}" in named.err
+    assert journal.leases() == [mine]
+
+
+def test_files_that_are_no_leases_are_named_and_left(atex: Atex, journal: LeaseJournal) -> None:
+    leave(journal, "local-aaaaaa")
+    garbage = journal.folder / "garbage-aaaaaa.json"
+    garbage.write_text("{")
+    other = journal.folder / "notes.txt"
+    other.write_text("mine")
+    ended = atex("gc")
+    assert ended.code == 0
+    assert str(garbage) in ended.err
+    assert not journal.leases()
+    assert (garbage.read_text(), other.read_text()) == ("{", "mine")
+    garbage.unlink()
+
+
+def test_what_can_not_be_given_back_stays(atex: Atex, journal: LeaseJournal) -> None:
+    lease = leave(journal, "gone-aaaaaa", backend="no_such_module:Provisioner")
+    leave(journal, "local-aaaaaa")
+    ended = atex("gc")
+    assert ended.code == 75
+    assert "gone-aaaaaa is not given back" in ended.err
+    assert "no_such_module" in ended.err
+    assert journal.leases() == [lease]
+
+
+def test_several_at_once_give_back_once(atex: Atex, journal: LeaseJournal) -> None:
+    for number in range(30):
+        leave(journal, f"local-{number:06x}")
+    for process in [atex.start("gc") for _ in range(2)]:
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (0, ""), (out, err)
+    assert not journal.leases()
+
+
+def test_a_killed_reserve(atex: Atex, journal: LeaseJournal) -> None:
+    process = atex.start("reserve", "local")
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("lease:local-")
+    process.send_signal(signal.SIGKILL)
+    process.wait(60)
+    assert len(journal.leases()) == 1
+    assert atex("gc").code == 0
+    assert not journal.leases()
