@@ -14,11 +14,12 @@ from atex_executor import Executor, ExecutorError, PhaseFailed
 from atex_orchestrator.events import (
     During,
     Event,
+    MachineComing,
     MachineFailed,
     MachineIncomplete,
     MachineOccupied,
 )
-from atex_provision import LeaseJournal, Machine, Platform, Provisioner, ProvisionError
+from atex_provision import LeaseJournal, Machine, Moment, Platform, Provisioner, ProvisionError
 
 from atex_cli.preparing import Preparation
 
@@ -171,9 +172,12 @@ class Keeper:
             if self._over.wait(min(LOOK, max(0.0, left))):
                 return
 
-    def _progress(self, moment: str, words: str) -> None:
-        if moment == "wait":
-            self._occupied(words)
+    def _progress(self, moment: Moment, words: str) -> None:
+        self._emit(
+            MachineComing(
+                worker=self.number, platform=self._platform.name, moment=moment, words=words
+            )
+        )
 
     def _occupied(self, words: str) -> None:
         self._emit(

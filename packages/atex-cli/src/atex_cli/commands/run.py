@@ -54,6 +54,11 @@ from atex_cli.terminal import Terminal
 )
 @duration_option
 @machine_options
+@click.option(
+    "--hold-failed",
+    is_flag=True,
+    help="Keep the machine of a failed test until its time is up; say how to log in.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No line for each finished test.")
 @verbose_option
 @click.pass_obj
@@ -73,6 +78,7 @@ def command(
     take_over: bool,
     exclude: tuple[str, ...],
     become: bool,
+    hold_failed: bool,
     quiet: bool,
 ) -> int:
     """Run the tests of the fmf tree in TREE (by default the current folder) on machines.
@@ -98,6 +104,7 @@ def command(
         take_over=take_over,
         become=become,
         exclude=exclude,
+        hold_failed=hold_failed,
         on_event=Progress(terminal, folder / FILES, width=_longest_name(suites), quiet=quiet),
     )
     terms = Terms(
