@@ -165,6 +165,7 @@ def lose(sshd: Sshd) -> None:
     sshd.kill_sessions()
 
 
+@pytest.mark.leaves_leases
 @pytest.mark.usefixtures("own_home")
 def test_a_machine_that_is_lost_costs_one_test(tmp_path: Path, sshd: Sshd) -> None:
     lost_tests: list[str] = []
@@ -188,6 +189,7 @@ def test_a_machine_that_is_lost_costs_one_test(tmp_path: Path, sshd: Sshd) -> No
     assert list(summary.left) == [doomed.name]
 
 
+@pytest.mark.leaves_leases
 @pytest.mark.usefixtures("own_home")
 def test_when_the_only_machine_is_lost_the_rest_has_the_reason(tmp_path: Path, sshd: Sshd) -> None:
     def listen(event: Event) -> None:
@@ -206,6 +208,7 @@ def test_when_the_only_machine_is_lost_the_rest_has_the_reason(tmp_path: Path, s
     assert notes["/t1"] in notes["/t2"]
 
 
+@pytest.mark.leaves_leases
 @pytest.mark.usefixtures("own_home")
 def test_a_machine_that_is_lost_while_it_is_prepared(tmp_path: Path, sshd: Sshd) -> None:
     """Another one of its pool is asked for: there is none, and the tests say both."""

@@ -1,7 +1,7 @@
 """A command on this machine that brings a host into the state that tests expect.
 
-Guarantee: when `Reset.run()` has raised something, or this process has died of whatever, nothing of
-the command's process group is left. What it started in a session of its own (a virtual machine,
+Guarantee: when `Reset.run()` has raised something, or this process has died of whatever, the
+command's whole process group is killed. What it started in a session of its own (a virtual machine,
 say) is its own business.
 
 `Reset._lock` guards `_process` and `_cancelled`: no signal goes to a process that has been reaped.
