@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 PATIENCE = 20.0  # seconds
@@ -45,3 +46,13 @@ def eventually(condition: Callable[[], object], timeout: float = PATIENCE) -> No
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.01)
+
+
+@contextmanager
+def still_waiting(thread: Background[Any]) -> Iterator[None]:
+    """The thread waits before, and what is done inside ends within 5 seconds."""
+    thread._thread.join(0.1)
+    assert thread.waiting
+    started = time.monotonic()
+    yield
+    assert time.monotonic() - started < 5
