@@ -14,6 +14,7 @@ import paramiko
 
 from atex_provision.errors import CannotConnect, ConnectTimeout, LoginRejected
 from atex_provision.ssh.config import Target
+from atex_provision.ssh.gate import Gate
 from atex_provision.ssh.jump import JumpRoute
 from atex_provision.ssh.keys import Identities, Identity
 from atex_provision.ssh.known_hosts import KnownKey
@@ -27,7 +28,7 @@ HANDSHAKES = 8  # at once per target: sshd drops more (MaxStartups), OpenSSH 9.8
 LOOK = 0.1  # seconds between looks whether it was cancelled; only while connecting
 IDLE_WAKEUP = 30.0  # seconds; paramiko's 0.1 wakes an idle process ten times a second per machine
 
-_gates: dict[tuple[str, int], threading.Semaphore] = {}
+_gates: dict[tuple[str, int], Gate] = {}
 _gates_lock = threading.Lock()
 
 
@@ -38,6 +39,7 @@ class Dial:
         self._target = target
         self._timeout = timeout
         self._route = _route(target, timeout)
+        self._turn = threading.Event()
 
     def cancel(self) -> None:
         """Ends connect() at once, with CannotConnect. Any thread, any time; total.
@@ -45,14 +47,15 @@ class Dial:
         A connection that was made already is closed.
         """
         self._route.cancel()
+        self._turn.set()
 
     def connect(self) -> BoundedTransport:
         """Connects and logs in. Raises CannotConnect or one of its subclasses."""
         known = known_keys(self._target)
         try:
             self._route.approach()
-            with self._gate():
-                transport = self._begin(BoundedTransport(self._route.connect()), known)
+            with self._place():
+                transport = self._begin(known)
         except BaseException:
             self._route.close()
             raise
@@ -62,7 +65,8 @@ class Dial:
             transport.watch()
         return transport
 
-    def _begin(self, transport: BoundedTransport, known: list[KnownKey]) -> BoundedTransport:
+    def _begin(self, known: list[KnownKey]) -> BoundedTransport:
+        transport = BoundedTransport(self._route.connect())
         try:
             self._shake_hands(transport, known)
             check_host_key(self._target, transport.get_remote_server_key(), known)
@@ -73,17 +77,17 @@ class Dial:
         return transport
 
     @contextmanager
-    def _gate(self) -> Iterator[None]:
-        """Lets a few through at a time."""
+    def _place(self) -> Iterator[None]:
+        """Inside, we are one of the few that log in to this target. Raises CannotConnect."""
         with _gates_lock:
             where = (self._target.address, self._target.port)
-            gate = _gates.setdefault(where, threading.Semaphore(HANDSHAKES))
-        while not gate.acquire(timeout=LOOK):
-            self._route.check()
+            gate = _gates.setdefault(where, Gate(HANDSHAKES))
+        if not gate.enter(self._turn):
+            raise self._route.cancelled()
         try:
             yield
         finally:
-            gate.release()
+            gate.leave()
 
     def _shake_hands(self, transport: BoundedTransport, known: list[KnownKey]) -> None:
         options = transport.get_security_options()

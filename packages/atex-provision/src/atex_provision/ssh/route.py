@@ -48,9 +48,11 @@ class Route(ABC):
         with self._lock:
             cancelled = self._cancelled
         if cancelled:
-            raise CannotConnect(
-                f"{self._target}: the connection was closed while it was being made"
-            )
+            raise self.cancelled()
+
+    def cancelled(self) -> CannotConnect:
+        """The error for who was cancelled."""
+        return CannotConnect(f"{self._target}: the connection was closed while it was being made")
 
     def close(self) -> None:
         """Closes what there is, for an attempt that failed. Total."""

@@ -10,7 +10,7 @@ What is different, each found by running it against a real sshd:
   paramiko lets the thread wait for the end of an exchange that only this very thread can end: the
   connection stalls.
 * A command that was killed by a signal has an exit status, 128 + N, as a shell has it.
-* The handshake's time limit needs no thread.
+* The handshake's time limit needs no thread, and what a server says before it has an end.
 * The other end may be another connection's channel, or a process: what takes nothing any more, or
   does not answer, is a lost connection there as well.
 * AES-GCM is preferred to the others: it costs this process a third less per byte, and OpenSSH has
@@ -43,6 +43,7 @@ SILENCE = 45.0  # seconds without an answer after which a connection is lost
 ALWAYS = 1e-9  # seconds; paramiko takes 0 for never
 PROBE = 15.0  # seconds of silence after which the server is asked for an answer
 LARGEST_PACKET = 256 << 10  # bytes; the SSH protocol asks for 35000 at least (RFC 4253, 6.1)
+GREETING = 64 << 10  # bytes that a server may say before SSH begins
 PACKET = 32 << 10  # bytes of data in one; what OpenSSH uses
 OPEN_TIME = 30.0  # seconds for the server to open a channel
 CLOSE_TIME = 30.0  # seconds; a thread that does not end by then is left alone
@@ -246,6 +247,32 @@ class BoundedTransport(paramiko.Transport):
         message.add_boolean(True)
         self._asked = now
         self._send_user_message(message)
+
+    def _check_banner(self) -> None:
+        """paramiko's reads on while anything comes."""
+        self.remote_version = self._read_greeting()
+
+    def _read_greeting(self) -> str:
+        """The line of RFC 4253, 4.2; others may come before it."""
+        line = bytearray()
+        said = ""
+        for _ in range(GREETING):
+            try:
+                line += self.packetizer.read_all(1)  # and nothing of what follows
+            except EOFError:
+                if not said:
+                    raise
+                raise paramiko.SSHException(f"it hung up, and said {said!r} before") from None
+            if not line.endswith(b"\n"):
+                continue
+            text = line.decode(errors="replace").rstrip("\r\n")
+            if text.startswith("SSH-"):
+                if text.startswith(("SSH-2.0-", "SSH-1.99-")):
+                    return text
+                raise paramiko.SSHException(f"it does not speak SSH 2.0, but says {text!r}")
+            said = said or text
+            line.clear()
+        raise paramiko.SSHException(f"no greeting of SSH, but much else; first {said[:100]!r}")
 
     def _parse_channel_open_failure(self, m: paramiko.Message) -> None:
         """paramiko keeps the number of the reason only."""
