@@ -220,6 +220,21 @@ def test_two_that_release_at_once_free_once(service: Service) -> None:
     assert service.taken(name) == 1
 
 
+def test_where_no_thread_can_be_started_it_is_freed_without(
+    service: Service, journal: LeaseJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    provisioner = Served(service)
+    provisioner.reserve()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        provisioner.release()
+    assert service.machines == set()
+    assert journal.leases() == []
+
+
 def test_what_cannot_be_freed_stays_for_gc(service: Service, journal: LeaseJournal) -> None:
     provisioner = Served(service, during=fail_at("free"))
     name = provisioner.reserve().lease
@@ -418,6 +433,16 @@ def test_where_the_machine_stays_a_session_is_not_forgotten(
     assert lease.sessions == (SessionNote("a"),)
     assert not lease.in_use
     journal.remove(name)
+
+
+def test_a_lease_that_somebody_removed_is_no_trouble(
+    service: Service, journal: LeaseJournal
+) -> None:
+    provisioner = Staying(service)
+    journal.remove(provisioner.reserve().lease)
+    provisioner.release()
+    assert provisioner.left is None
+    assert service.machines == set()
 
 
 def test_where_the_machine_goes_its_sessions_go_with_it(

@@ -91,8 +91,9 @@ def test_who_may_have_it() -> None:
     assert (kept.held, kept.in_use) == (False, True)
     over = msgspec.structs.replace(kept, ends=time.time())
     assert (over.in_use, over.ended) == (False, True)
-    # A process that lives may have its reasons, whatever the time.
+    # A process that lives may have its reasons, whatever the time, but for what it has let go.
     assert new_lease(ends=time.time()).in_use
+    assert not new_lease(ends=time.time(), kept=True).in_use
 
 
 def test_who_has_it_in_words() -> None:

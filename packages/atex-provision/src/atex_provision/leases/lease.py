@@ -70,15 +70,15 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def in_use(self) -> bool:
         """Whether it is held, or was kept and has not ended. What is not is there to be given back."""
-        return self.held or (self.kept and not self.ended)
+        return not self.ended if self.kept else self.held
 
     def held_by(self) -> str:
         """For messages: by whom, and what for."""
         purpose = f" ({self.purpose})" if self.purpose else ""
-        if self.held:
-            return f"{self.holder} holds lease {self.name}{purpose}"
         if self.kept:
             return f"lease {self.name} was kept{purpose}"
+        if self.held:
+            return f"{self.holder} holds lease {self.name}{purpose}"
         return f"lease {self.name} was left behind by {self.holder}{purpose}"
 
 

@@ -27,7 +27,7 @@ from atex_provision.machine import Machine
 
 _log = logging.getLogger(__name__)
 
-ABORT_TIME = 5.0  # seconds
+ABORT_TIME = 4.5  # seconds; the contract gives 5
 PROMPT = 2.0  # seconds that the thread has to give back what it got, before others begin with it
 AGAIN = 0.1  # seconds
 
@@ -140,6 +140,7 @@ class Holding:
         self, future: Future[Machine], obtain: Callable[[], Machine], adopted: bool
     ) -> None:
         """The thread. In the end the machine is ready, or given back."""
+        failure: BaseException
         try:
             machine = obtain()
             with self._changed:
@@ -148,7 +149,10 @@ class Holding:
                 self._done(future.set_result, machine)
             return
         except BaseException as error:
-            failure = Aborted("the reservation was aborted") if self.over.is_set() else error
+            failure = error
+        if self.over.is_set() and not isinstance(failure, Aborted):
+            _log.info("%s: aborted, and it failed", self._backend.kind, exc_info=failure)
+            failure = Aborted("the reservation was aborted")
         with self._changed:
             connection, lease = self._connection, self._lease
         if connection is not None:

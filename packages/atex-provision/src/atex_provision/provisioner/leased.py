@@ -142,7 +142,7 @@ class LeasedProvisioner(Provisioner):
     @property
     def left(self) -> str | None:
         if self._trouble:
-            return "; ".join(self._trouble.values())
+            return "; ".join(list(self._trouble.values()))
         return self._holding.left
 
     def reserve(self) -> Machine:
@@ -273,16 +273,24 @@ class LeasedProvisioner(Provisioner):
 
     def _sessions_left(self, lease: Lease) -> str | None:
         """In words, if the machine stays, and an agent on it."""
-        noted = self.journal.read(lease.name) if self.outlives_lease else lease
-        if not self.outlives_lease or not noted.sessions:
+        if not self.outlives_lease:
             return None
-        return f"on {noted.machine} the session of an agent may go on"
+        try:
+            noted = self.journal.read(lease.name)
+        except NoLease:
+            return None
+        return f"on {noted.machine} the session of an agent may go on" if noted.sessions else None
 
     def _leave(self, lease: Lease, why: str) -> None:
         """The lease stays for gc, which need not wait for the end of this process."""
         self._trouble[lease.name] = f"{why}; `atex gc {lease.name}` tries again"
+
+        def change(lease: Lease) -> Lease:
+            ours = lease.holder == Holder.myself()  # or gc is at it already
+            return msgspec.structs.replace(lease, holder=Holder.nobody()) if ours else lease
+
         with contextlib.suppress(LeaseError):
-            self.journal.update(lease.name, holder=Holder.nobody())
+            self.journal.amend(lease.name, change)
 
     def _take(self, lease: Lease, *, ours: bool) -> None:
         """This provisioner is for a lease that is there already."""
