@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import functools
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from tests.machines.keeper import MachineError
 
 LIMIT = 120.0  # seconds for any single command
 NAMES = "localhost/atex-tests-of-"  # PID-START of the process follows
+_VANISHED = re.compile("container not known|no such container")  # while podman made a list of all
 LOCK = rootfs.CACHE / "podman.lock"
 
 # For a box whose limits may not be raised and whose control groups are of both kinds.
@@ -88,7 +90,11 @@ def podman_images() -> Iterator[str]:
 
 def containers_of(image: str) -> list[str]:
     """The names of all containers that were made from the image by this name of it."""
-    lines = _podman("ps", "--all", "--external", "--format={{.Names}} {{.Image}}").splitlines()
+    listing = ["ps", "--all", "--external", "--format={{.Names}} {{.Image}}"]
+    ended = _ended(listing)
+    while ended.returncode and _VANISHED.search(ended.stderr):
+        ended = _ended(listing)
+    lines = _succeeded(listing, ended).splitlines()
     return [name for name, _, of in (line.partition(" ") for line in lines) if of == image]
 
 
@@ -144,7 +150,10 @@ def _first_words(image: str, settings: dict[str, str]) -> str:
 
 
 def _podman(*arguments: str, stdin: IO[bytes] | int | None = subprocess.DEVNULL) -> str:
-    ended = _ended(arguments, stdin)
+    return _succeeded(arguments, _ended(arguments, stdin))
+
+
+def _succeeded(arguments: Sequence[str], ended: subprocess.CompletedProcess[str]) -> str:
     if ended.returncode:
         raise MachineError(f"podman {' '.join(arguments)}: {ended.stderr.strip()}")
     return ended.stdout

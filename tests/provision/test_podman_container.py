@@ -100,10 +100,13 @@ def test_volumes_and_privileges(
     container.remove(name)
 
 
-def test_no_container_comes_up_after_its_parent_was_killed(podman_image: str) -> None:
+@pytest.mark.parametrize("times", [6, pytest.param(60, marks=pytest.mark.nightly)])
+def test_no_container_comes_up_after_its_parent_was_killed(podman_image: str, times: int) -> None:
     """At whatever moment: what is there when the parent is dead can be removed, and nothing comes after that."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda number: _kill_the_parent_of(unique(number), podman_image), range(20)))
+        list(
+            pool.map(lambda number: _kill_the_parent_of(unique(number), podman_image), range(times))
+        )
 
 
 def _kill_the_parent_of(name: str, image: str) -> None:
