@@ -124,6 +124,7 @@ def test_a_machine_that_dies_in_the_middle(atex: Atex, light_host: LightHost) ->
     assert f"infra root@{light_host.address}: {finals['/a']['note']}" in ended.out
 
 
+@pytest.mark.leaves_leases  # of the agent there
 def test_a_machine_that_can_not_be_reached_is_named(atex: Atex, light_host: LightHost) -> None:
     started = light_host.folder / "root" / "started"
     atex.write("a.fmf", "test: touch /root/started; sleep 60\n")
