@@ -18,5 +18,6 @@ import pytest
 pytest.register_assert_rewrite(f"{__name__}.connection", f"{__name__}.provisioner")
 
 from atex_provision.testing.connection import ConnectionSuite  # noqa: E402
+from atex_provision.testing.provisioner import ProvisionerSuite  # noqa: E402
 
-__all__ = ["ConnectionSuite"]
+__all__ = ["ConnectionSuite", "ProvisionerSuite"]

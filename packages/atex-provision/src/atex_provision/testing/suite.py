@@ -10,7 +10,7 @@ from atex_provision.testing.traces import nothing_left
 Test = TypeVar("Test", bound=Callable[..., None])
 
 
-def can(point: str) -> Callable[[Test], Test]:
+def able_to(point: str) -> Callable[[Test], Test]:
     """Decorates a test that a backend leaves out by naming `point` in `cannot`."""
 
     def mark(test: Test) -> Test:

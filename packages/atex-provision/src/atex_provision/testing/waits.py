@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
 PATIENCE = 20.0  # seconds; far more than anything takes that works, also on a loaded box
@@ -44,3 +44,16 @@ def eventually(condition: Callable[[], object], what: str, timeout: float = PATI
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout:g} seconds: {what}"
         time.sleep(0.01)
+
+
+class Stopwatch:
+    """How long something takes: `with Stopwatch() as took: ...`, then `took.seconds`."""
+
+    seconds = 0.0
+
+    def __enter__(self) -> Self:
+        self._started = time.monotonic()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = time.monotonic() - self._started

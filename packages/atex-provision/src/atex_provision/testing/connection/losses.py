@@ -8,7 +8,7 @@ import pytest
 from atex_provision.connection.base import Connection
 from atex_provision.errors import ConnectionLost
 from atex_provision.testing.connection.ends import WAITING_CALLS
-from atex_provision.testing.suite import Suite, can
+from atex_provision.testing.suite import Suite, able_to
 from atex_provision.testing.waits import PATIENCE, Background
 
 NOTICED = 5.0  # seconds; a connection that is said to be at its end is no matter of keepalives
@@ -19,7 +19,7 @@ class Losses(Suite):
 
     __test__ = False
 
-    @can("be lost")
+    @able_to("be lost")
     @pytest.mark.parametrize("call", WAITING_CALLS)
     def test_a_loss_wakes_who_waits(
         self, connection: Connection, stuck: str, lose: Callable[[], None], call: str
@@ -34,7 +34,7 @@ class Losses(Suite):
             assert time.monotonic() - started < NOTICED
             assert connection.name in str(caught.value)
 
-    @can("be lost")
+    @able_to("be lost")
     def test_a_lost_connection_may_be_connected_again(
         self, connection: Connection, stuck: str, lose: Callable[[], None]
     ) -> None:
@@ -48,7 +48,7 @@ class Losses(Suite):
             connection.connect()
             assert connection.run("echo again").stdout == b"again\n"
 
-    @can("be lost")
+    @able_to("be lost")
     def test_half_an_answer_is_a_loss(
         self, connection: Connection, stuck: str, lose: Callable[[], None]
     ) -> None:
