@@ -34,6 +34,14 @@ class PodmanPool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     platform: str = ""
     context: dict[str, str | tuple[str, ...]] = {}
 
+    @property
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        """The context, with all values of each dimension."""
+        return {
+            name: (values,) if isinstance(values, str) else values
+            for name, values in self.context.items()
+        }
+
 
 def read_podman_pool(path: Path) -> PodmanPool:
     """Read the file. Raises PoolError, which names the file and, where it is one key's fault, the key."""

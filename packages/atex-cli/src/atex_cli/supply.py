@@ -11,6 +11,7 @@ import msgspec
 from atex_provision import (
     BadInventory,
     Host,
+    HostKeys,
     HostPool,
     Inventory,
     JournalError,
@@ -18,12 +19,16 @@ from atex_provision import (
     LocalProvisioner,
     NoLease,
     Platform,
+    PodmanProvisioner,
     Provisioner,
+    SshConnection,
     borrow,
     local_platform,
     read_inventory,
 )
+from atex_provision.podman.naming import image_context
 
+from atex_cli.podman_pool import PodmanPool, read_podman_pool
 from atex_cli.pools import PoolError, PoolName, parse_pools
 
 Context = Mapping[str, tuple[str, ...]]
@@ -39,6 +44,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What they are for, in words."""
     take_over: bool = False
     """Whether that somebody else uses one is no obstacle."""
+    host_keys: HostKeys = "new"
+    """Which keys of ssh hosts are accepted."""
 
 
 class Supply(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +84,7 @@ def find_supplies(texts: Sequence[str], *, identity: str | None = None) -> list[
             case "ssh":
                 supplies += _ssh(pool, inventories[pool.text])
             case "podman":
-                raise PoolError(f"{pool.text}: podman is not supported yet")
+                supplies.append(_podman(pool))
             case "lease":
                 supplies.append(_lease(pool))
     return supplies
@@ -105,18 +112,6 @@ def _ssh(pool: PoolName, inventory: Inventory) -> Iterator[Supply]:
         raise PoolError(
             f"{pool.text} asks for {pool.machines} machines, and there are {sum(slots.values())}"
         )
-    if (
-        pool.machines is None and pool.file is None
-    ):  # each by itself, so that what fails of it is said of it
-        for host in inventory.hosts:
-            yield Supply(
-                pool=f"ssh:{host.name}",
-                kind="ssh",
-                context={},
-                machines=1,
-                open=partial(_open_hosts, [host]),
-            )
-        return
     for name, hosts in platforms.items():
         yield Supply(
             pool=pool.text,
@@ -130,7 +125,11 @@ def _ssh(pool: PoolName, inventory: Inventory) -> Iterator[Supply]:
 
 def _open_hosts(hosts: Sequence[Host], terms: Terms) -> Factory:
     return HostPool(
-        hosts, take_over=terms.take_over, duration=terms.duration, purpose=terms.purpose
+        hosts,
+        connection=partial(SshConnection, host_keys=terms.host_keys),
+        take_over=terms.take_over,
+        duration=terms.duration,
+        purpose=terms.purpose,
     ).provisioner
 
 
@@ -156,6 +155,27 @@ def _check_unique(inventories: Mapping[str, Inventory]) -> None:
             if (host.address, host.port) in named:
                 raise PoolError(f"{pool}: {host.name} is there twice; it is one machine")
             named.add((host.address, host.port))
+
+
+def _podman(pool: PoolName) -> Supply:
+    described = PodmanPool(image=pool.image) if pool.file is None else read_podman_pool(pool.file)
+    return Supply(
+        pool=pool.text,
+        kind="podman",
+        platform=described.platform,
+        context={**image_context(described.image), **described.dimensions},
+        machines=pool.machines or described.machines,
+        open=lambda terms: partial(
+            PodmanProvisioner,
+            described.image,
+            systemd=described.systemd,
+            volumes=described.volumes,
+            network=described.network,
+            privileged=described.privileged,
+            duration=terms.duration,
+            purpose=terms.purpose,
+        ),
+    )
 
 
 def _lease(pool: PoolName) -> Supply:

@@ -39,6 +39,7 @@ from atex_provision.provisioner.leased import LeasedProvisioner
 from atex_provision.provisioner.local import LocalProvisioner, local_platform
 from atex_provision.provisioner.podman import PodmanProvisioner
 from atex_provision.provisioner.pool import HostPool
+from atex_provision.ssh.config import HostKeys
 
 __version__ = "0.1.0"
 
@@ -59,6 +60,7 @@ __all__ = [
     "Host",
     "HostKeyChanged",
     "HostKeyUnknown",
+    "HostKeys",
     "HostPool",
     "Inventory",
     "JournalError",

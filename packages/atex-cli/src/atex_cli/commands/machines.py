@@ -27,7 +27,7 @@ def duration_option(command: Command) -> Command:
 
 
 def machine_options(command: Command) -> Command:
-    """Add what is said of all machines; they arrive as `identity`, `take_over`, `exclude`, `become`."""
+    """Add what is said of all machines; they arrive as `identity`, `host_keys`, `take_over`, `exclude`, `become`."""
     return with_options(
         command,
         click.option(
@@ -35,6 +35,13 @@ def machine_options(command: Command) -> Command:
             metavar="KEY",
             type=click.Path(exists=True, dir_okay=False, readable=True),
             help="The private key for all ssh machines.",
+        ),
+        click.option(
+            "--host-keys",
+            type=click.Choice(["new", "strict"]),
+            default="new",
+            show_default=True,
+            help="Of ssh machines: accept those that are new, or only those that are known.",
         ),
         click.option(
             "--take-over",

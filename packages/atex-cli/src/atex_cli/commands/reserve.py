@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from atex_executor import FolderSink, Mask, Pack
 from atex_orchestrator.results import FILES, LOG
+from atex_provision import HostKeys
 
 from atex_cli.commands.machines import duration_option, machine_options, read_pools
 from atex_cli.commands.options import verbose_option
@@ -61,6 +62,7 @@ def command(
     secret: tuple[str, ...],
     output: Path | None,
     identity: str | None,
+    host_keys: HostKeys,
     take_over: bool,
     exclude: tuple[str, ...],
     become: bool,
@@ -80,7 +82,9 @@ def command(
     variables = read_environment(environment, os.environ)
     secrets = read_secrets(secret, os.environ)
     terminal = Terminal(Mask(secrets.values()))
-    terms = Terms(duration=duration, purpose="atex reserve", take_over=take_over)
+    terms = Terms(
+        duration=duration, purpose="atex reserve", take_over=take_over, host_keys=host_keys
+    )
     with ExitStack() as stack:
         preparations: dict[str, Preparation] = {}
         folder = Path()

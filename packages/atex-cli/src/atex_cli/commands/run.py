@@ -9,6 +9,7 @@ from atex_executor import Mask
 from atex_fmf import Suite
 from atex_orchestrator import Orchestrator, OrchestratorError
 from atex_orchestrator.results import FILES, LOG
+from atex_provision import HostKeys
 
 from atex_cli.closing import print_summary
 from atex_cli.commands.machines import duration_option, machine_options, read_duration, read_pools
@@ -75,6 +76,7 @@ def command(
     identity: str | None,
     duration: float,
     grace: float,
+    host_keys: HostKeys,
     take_over: bool,
     exclude: tuple[str, ...],
     become: bool,
@@ -111,6 +113,7 @@ def command(
         duration=duration,
         purpose=f"atex run, results in {folder.absolute()}",
         take_over=take_over,
+        host_keys=host_keys,
     )
     for staff, suite in zip(staffs, suites, strict=True):
         platform = staff.platform
