@@ -86,9 +86,9 @@ def test_what_was_kept_is_given_back_by_name_or_when_its_time_is_up(
     leave(journal, "local-bbbbbb", kept=True, ends=time.time() - 1)
     ended = atex("gc")
     assert re.search(
-        r"aaaaaa +local +\d s +kept until 20\d\d-\d\d-\d\d \d\d:\d\d +/test", ended.out
+        r"aaaaaa +local +\d+ \w+ +kept until 20\d\d-\d\d-\d\d \d\d:\d\d +/test", ended.out
     )
-    assert re.search(r"bbbbbb +local +\d s +kept, its time is up +atex run", ended.out)
+    assert re.search(r"bbbbbb +local +\d+ \w+ +kept, its time is up +atex run", ended.out)
     assert journal.leases() == [kept]
     assert "by name" in ended.lines[-1]
     assert atex("gc", "local-aaaaaa").lines[-1] == "local-aaaaaa is given back"

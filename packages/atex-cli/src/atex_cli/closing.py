@@ -1,12 +1,14 @@
 """What a run says at its end: what failed and why, what has no verdict, and where everything is."""
 
 from collections import defaultdict
+from datetime import datetime
 from pathlib import Path
 
 from atex_orchestrator import Summary, last_lines
 from atex_orchestrator.events import MachineKept
 from atex_orchestrator.results import EVENTS, FILES, FinalRecord
 
+from atex_cli.moments import moment
 from atex_cli.terminal import Terminal
 
 LINES = 10  # of a failed test's output
@@ -38,8 +40,9 @@ def print_summary(summary: Summary, terminal: Terminal) -> None:
 
 def describe_kept(kept: MachineKept, terminal: Terminal) -> list[str]:
     """Return how a human gets to a machine that was kept, and rid of it."""
+    until = moment(datetime.fromisoformat(kept.until).timestamp())
     return [
-        f"{kept.machine} is kept until {kept.until}, as {terminal.quote(kept.test)} left it",
+        f"{kept.machine} is kept until {until}, as {terminal.quote(kept.test)} left it",
         f"    {kept.login}",
         f"    atex gc {kept.lease}  gives it back",
     ]

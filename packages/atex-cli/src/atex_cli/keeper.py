@@ -123,7 +123,10 @@ class Keeper:
         with self._lock:
             self._ready = True
         prepared = self._prepare(machine, provisioner)
-        self._journal.update(machine.lease, platform=self._platform, prepared=prepared)
+        if self._over.is_set():
+            return
+        if prepared:
+            self._journal.update(machine.lease, prepared=True)
         self._emit(
             Held(
                 keeper=self.number,

@@ -120,7 +120,7 @@ def command(
         orchestrator.add_platform(platform.name, suite, context=platform.context)
         for supply in staff.supplies:
             orchestrator.add_provisioner(
-                supply.open(terms),
+                staff.factory(supply, terms),
                 max_workers=supply.machines,
                 platform=platform.name,
                 name=supply.pool,

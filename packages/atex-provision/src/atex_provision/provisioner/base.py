@@ -7,7 +7,7 @@ from typing import Literal
 
 from atex_provision.errors import ProvisionError
 from atex_provision.leases.lease import Lease, SessionNote
-from atex_provision.machine import Machine
+from atex_provision.machine import Machine, Platform
 
 Moment = Literal["request", "wait", "boot", "connect"]
 """Where a reservation is: before it asks, while it waits (in a queue, for a free host), while the
@@ -32,6 +32,9 @@ class Provisioner(ABC):
     in the thread of the reservation, which need not be the one that called reserve(), and may call
     abort(). Not called any more after reserve() has returned or raised.
     """
+
+    platform: Platform | None = None
+    """What the machine is taken for; to be set before reserve(). Its lease says it to others."""
 
     @property
     def left(self) -> str | None:

@@ -175,6 +175,7 @@ class LeasedProvisioner(Provisioner):
                 created=now,
                 ends=now + self.duration,
                 purpose=self.purpose,
+                platform=self.platform,
             )
             self.journal.open(lease, take_over=take_over)
             self._holding.store(lease)
