@@ -3,7 +3,7 @@
 Guarantees: an image is prepared once, although many ask at once, in this process and in others of
 this user; who waits for another one may be aborted. Only a complete one is ever found: podman gives
 an image its name when all else is in its storage. Whoever dies while preparing leaves a container
-behind that carries the label of his lease, as his machine does, and ends by itself.
+behind that is called after his lease (`preparing()`), by which it is removed, and ends by itself.
 
 Prepared images stay in podman's storage. They carry the label `atex.prepared`, so
 
@@ -17,7 +17,6 @@ import fcntl
 import hashlib
 import json
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -201,7 +200,7 @@ class ImagePreparer:
 
     def _prepare(self, name: str, base: _Image, commands: Sequence[str], digest: str) -> str:
         self._tell(f"preparing {name}")
-        container = f"atex-prepare-{secrets.token_hex(6)}"
+        container = preparing(self._lease)
         try:
             if self._run(container, base.id, commands):
                 _seen.complete(digest)
@@ -270,6 +269,11 @@ class ImagePreparer:
             file.write(str(os.getpid()))
             file.flush()
             yield
+
+
+def preparing(lease: str) -> str:
+    """The name of the container in which an image is prepared for a lease."""
+    return f"{lease}-prepare"
 
 
 def _digest(base: _Image, commands: Sequence[str]) -> str:

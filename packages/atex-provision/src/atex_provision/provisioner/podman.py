@@ -8,12 +8,15 @@ import time
 from collections.abc import Sequence
 from typing import ClassVar, Self
 
+import msgspec
+
 from atex_provision.connection.base import Connection
 from atex_provision.connection.podman import BOOT_TIME, PodmanConnection
 from atex_provision.leases.journal import LeaseJournal
 from atex_provision.leases.lease import Lease
 from atex_provision.podman import container
 from atex_provision.podman.command import Interruptible
+from atex_provision.podman.image import ImagePreparer, preparing
 from atex_provision.provisioner.leased import DAY, LeasedProvisioner
 
 
@@ -31,6 +34,7 @@ class PodmanProvisioner(LeasedProvisioner):
         volumes: Sequence[str] = (),
         network: str | None = None,
         privileged: bool = False,
+        prepare: Sequence[str] = (),
         duration: float = DAY,
         purpose: str = "",
         journal: LeaseJournal | None = None,
@@ -38,6 +42,9 @@ class PodmanProvisioner(LeasedProvisioner):
         """`systemd`: the container's first process is its /sbin/init, so that services run and it can
         reboot; else one that does nothing. `volumes` and `network` are as `podman run` has them, a
         folder of this machine with its whole path, or beginning with a dot.
+
+        `prepare`: commands that make the image what is needed, run by its sh as root; once, for all
+        containers to come. An image without python3 gets it as well.
         """
         super().__init__(duration=duration, purpose=purpose, journal=journal)
         self.settings = container.Settings(
@@ -47,6 +54,7 @@ class PodmanProvisioner(LeasedProvisioner):
             network=network,
             privileged=privileged,
         )
+        self.prepare = tuple(prepare)
         self._podman = Interruptible(self._check_over)
 
     def _resource(self) -> dict[str, str]:
@@ -56,9 +64,18 @@ class PodmanProvisioner(LeasedProvisioner):
         }
 
     def _acquire(self, lease: Lease) -> None:
-        self._progress("boot", f"making a container of {self.settings.image}")
+        preparer = ImagePreparer(
+            lease.name,
+            network=self.settings.network,
+            by=self._podman,
+            tell=lambda words: self._progress("wait", words),
+            pause=self._pause,
+        )
+        image = preparer.image_for(self.settings.image, self.prepare)
+        self._progress("boot", f"making a container of {image}")
+        settings = msgspec.structs.replace(self.settings, image=image)
         making = container.create(
-            lease.name, self.settings, lease=lease.name, seconds=lease.ends - time.time()
+            lease.name, settings, lease=lease.name, seconds=lease.ends - time.time()
         )
         self._podman.finish(making)
         self._check_over()
@@ -73,7 +90,7 @@ class PodmanProvisioner(LeasedProvisioner):
         self._podman.interrupt()
 
     def _free(self, lease: Lease) -> None:
-        container.remove(lease.name)
+        container.remove(lease.name, preparing(lease.name))
 
     @classmethod
     def _of(cls, lease: Lease, journal: LeaseJournal) -> Self:
