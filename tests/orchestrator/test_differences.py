@@ -1,17 +1,17 @@
 """What a machine says about itself, against what its platform stands for."""
 
 import pytest
-from atex_orchestrator.differences import Context, Differences, contradicts
+from atex_orchestrator.differences import Differences, contradicts
 from atex_orchestrator.events import MachineReserved
-from atex_provision import Facts
+from atex_provision import Facts, Platform
 
 
 def reserved(machine: str, platform: str = "p", **facts: str) -> MachineReserved:
     return MachineReserved(worker=1, platform=platform, machine=machine, facts=Facts(**facts))  # type: ignore[arg-type]
 
 
-def reasons(context: Context, *events: MachineReserved) -> list[str]:
-    differences = Differences({"p": context, "q": context})
+def reasons(context: dict[str, tuple[str, ...]], *events: MachineReserved) -> list[str]:
+    differences = Differences([Platform("p", context), Platform("q", context)])
     return [found.reason for event in events for found in differences.of(event)]
 
 
@@ -51,7 +51,7 @@ def test_what_does_not(known: str, said: str) -> None:
 def test_it_is_told_once_of_a_platform() -> None:
     first, again = reserved("a", distro="debian-12"), reserved("b", distro="debian-12")
     other = reserved("c", platform="q", distro="debian-12")
-    said = reasons({"distro": "fedora-42"}, first, again, other)
+    said = reasons({"distro": ("fedora-42",)}, first, again, other)
     assert said == [
         "a: its distro is debian-12, and tests of platform p were chosen for distro=fedora-42",
         "c: its distro is debian-12, and tests of platform q were chosen for distro=fedora-42",
@@ -59,7 +59,11 @@ def test_it_is_told_once_of_a_platform() -> None:
 
 
 def test_each_difference_is_told() -> None:
-    context = {"distro": ["fedora-42", "fedora-43"], "arch": "aarch64", "trigger": "commit"}
+    context = {
+        "distro": ("fedora-42", "fedora-43"),
+        "arch": ("aarch64",),
+        "trigger": ("commit",),
+    }
     said = reasons(context, reserved("a", distro="debian-12", arch="x86_64"))
     assert [line.rpartition(" ")[2] for line in said] == [
         "distro=fedora-42,fedora-43",
@@ -68,5 +72,5 @@ def test_each_difference_is_told() -> None:
 
 
 def test_what_is_not_known_contradicts_nothing() -> None:
-    assert reasons({"distro": "fedora-42", "arch": ["x86_64"]}, reserved("a")) == []
+    assert reasons({"distro": ("fedora-42",), "arch": ("x86_64",)}, reserved("a")) == []
     assert reasons({}, reserved("a", distro="debian-12")) == []

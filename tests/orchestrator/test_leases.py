@@ -17,7 +17,7 @@ from atex_orchestrator.events import (
     TestFinished,
     TestStarted,
 )
-from atex_provision import LeaseJournal, LocalProvisioner, Provisioner, adopt
+from atex_provision import LeaseJournal, LocalProvisioner, Platform, Provisioner, adopt
 
 from tests.orchestrator.provisioners import Keepable, Prepared, Sticky, Talkative
 
@@ -81,6 +81,7 @@ def test_a_session_is_in_the_lease_as_long_as_it_lives(story: Story) -> None:
 def test_the_machine_of_a_failed_test_is_kept(story: Story) -> None:
     """As it is: its finish does not run, and its session is over."""
     story.hold_failed = True
+    story.context = {"distro": "debian-12"}
     summary = story.run(Keepable, "true", "false")
     [kept] = summary.kept
     assert (kept.machine, kept.test, kept.platform) == ("local", "/t2", "p")
@@ -88,6 +89,7 @@ def test_the_machine_of_a_failed_test_is_kept(story: Story) -> None:
     assert summarize(summary.folder).kept == summary.kept
     [lease] = LeaseJournal().leases()
     assert (lease.name, lease.kept, lease.prepared) == (kept.lease, True, True)
+    assert lease.platform == Platform("p", {"distro": ("debian-12",)})
     assert lease.sessions == ()
     assert story.printed() == {"up"}
     assert summary.troubles == ()

@@ -1,12 +1,12 @@
 """What a machine says about itself, against the context with which the tests of its platform were discovered. Pure."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
-from atex_orchestrator.events import MachineDiffers, MachineReserved
+from atex_provision import Platform
 
-Context = Mapping[str, str | Sequence[str]]
+from atex_orchestrator.events import MachineDiffers, MachineReserved
 
 DIMENSIONS = ("distro", "arch")  # of a context that facts can contradict
 
@@ -14,9 +14,9 @@ DIMENSIONS = ("distro", "arch")  # of a context that facts can contradict
 class Differences:
     """Finds them, each once for a platform: machines of a kind differ in the same way. Not thread-safe."""
 
-    def __init__(self, contexts: Mapping[str, Context]) -> None:
-        """Take the context of each platform."""
-        self._contexts = contexts
+    def __init__(self, platforms: Iterable[Platform]) -> None:
+        """Take the platforms of a run."""
+        self._contexts = {platform.name: platform.context for platform in platforms}
         self._told: set[tuple[str, str, str]] = set()
 
     def of(self, reserved: MachineReserved) -> list[MachineDiffers]:
@@ -25,7 +25,7 @@ class Differences:
         found = []
         for dimension in DIMENSIONS:
             known: str | None = getattr(reserved.facts, dimension)
-            said = _values(context.get(dimension, ()))
+            said = context.get(dimension, ())
             if known is None or not contradicts(known, said):
                 continue
             key = reserved.platform, dimension, known
@@ -53,10 +53,6 @@ def _is_moving(known: str, value: str) -> bool:
 def _parts(text: str) -> list[str]:
     """Return name and version parts as fmf has them."""
     return re.split("[:.-]", text)
-
-
-def _values(said: str | Sequence[str]) -> tuple[str, ...]:
-    return (said,) if isinstance(said, str) else tuple(said)
 
 
 def _differs(

@@ -99,9 +99,8 @@ class PoolRun:
             [Pool(pool.platform, pool.size) for pool in pools],
             hold_failed=settings.hold_failed,
         )
-        self._differences = Differences(
-            {platform.name: platform.context for platform in folder.info.platforms}
-        )
+        self._kinds = {platform.name: platform.kind for platform in folder.info.platforms}
+        self._differences = Differences(self._kinds.values())
         self._sink = FolderSink(folder.path)
         self._register = Register()
         self._workers: dict[int, Worker] = {}  # those that have not ended
@@ -179,7 +178,7 @@ class PoolRun:
     def _hire(self, number: int, pool: MachinePool) -> None:
         worker = Worker(
             number,
-            platform=pool.platform,
+            platform=self._kinds[pool.platform],
             suite=self._suites[pool.platform],
             pack=self._packs[pool.platform],
             factory=pool.factory,

@@ -27,7 +27,7 @@ from atex_executor import (
 )
 from atex_executor.records import timestamp
 from atex_fmf import Suite, Test
-from atex_provision import Machine, Moment, Provisioner, ProvisionError, SessionNote
+from atex_provision import Machine, Moment, Platform, Provisioner, ProvisionError, SessionNote
 
 from atex_orchestrator.events import (
     During,
@@ -68,7 +68,7 @@ class Worker:
         self,
         number: int,
         *,
-        platform: str,
+        platform: Platform,
         suite: Suite,
         pack: Pack,
         factory: Callable[[], Provisioner],
@@ -79,7 +79,8 @@ class Worker:
     ) -> None:
         """Take what it needs, and do nothing yet."""
         self.number = number
-        self.platform = platform
+        self.platform = platform.name
+        self._kind = platform
         self.machine: str | None = None
         """The name of the machine, once there is one; no other of the run has it."""
         self.error: Exception | None = None
@@ -257,7 +258,7 @@ class Worker:
     def _keep(self, provisioner: Provisioner) -> None:
         self._during = "keep"
         self._holdings.close_session()
-        lease = provisioner.keep(prepared=True)
+        lease = provisioner.keep(platform=self._kind, prepared=True)
         self._say(
             MachineKept,
             test=self._last_test,

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import msgspec
 from atex_executor.records import readable
+from atex_provision import Platform
 
 from atex_orchestrator.errors import FolderInUse, FolderUnreadable
 from atex_orchestrator.events import Event
@@ -31,6 +32,15 @@ class PlatformInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
     plan: str = ""
     tests: dict[int, str] = {}
     """The name of each test by its serial."""
+
+    @property
+    def kind(self) -> Platform:
+        """What its machines are to be."""
+        context = {
+            dimension: (said,) if isinstance(said, str) else tuple(said)
+            for dimension, said in self.context.items()
+        }
+        return Platform(self.name, context)
 
 
 class PoolInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
