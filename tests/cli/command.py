@@ -1,5 +1,6 @@
 """The real `atex`, as a process of its own."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -115,6 +116,15 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.01)
+
+
+def running(command: str) -> bool:
+    """Return whether a process on this box has exactly this command line."""
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has just ended
+            if process.read_bytes().split(b"\0")[:-1] == command.encode().split():
+                return True
+    return False
 
 
 def caller_environment(home: Path) -> dict[str, str]:

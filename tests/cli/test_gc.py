@@ -1,16 +1,20 @@
 """`atex gc`: what a killed process left is given back, and nothing else."""
 
 import os
+import random
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
 from atex_provision import Holder, Lease, LeaseJournal
 
-from tests.cli.command import Atex
+from tests.cli.command import Atex, end, running, wait_for
+from tests.machines import LightHost
+from tests.machines.keeper import descendants
 
 DEAD = Holder(pid=1, started=1, boot="another boot", host=os.uname().nodename)
 
@@ -157,3 +161,115 @@ def test_a_killed_reserve(atex: Atex, journal: LeaseJournal) -> None:
     assert len(journal.leases()) == 1
     assert atex("gc").code == 0
     assert not journal.leases()
+
+
+# With what runs on the machines.
+
+SESSIONS = Path("var/lib/atex/sessions")
+STUBBORN = "test: trap '' INT; touch {started}; while :; do {sleep}; done\n"
+
+
+@pytest.fixture
+def sleep() -> str:
+    """A command that no other test on this box runs."""
+    return f"sleep 78.{random.randrange(10**9)}"
+
+
+def killed_run(atex: Atex, started: Path, *on: object) -> None:
+    """Kill a run in the midst of a test that ignores SIGINT."""
+    process = atex.start_run(*on)
+    wait_for(started.exists, "the test to start")
+    process.send_signal(signal.SIGKILL)
+    process.wait(60)
+
+
+def test_a_killed_run_on_this_machine(atex: Atex, journal: LeaseJournal, sleep: str) -> None:
+    started = atex.folder / "started"
+    atex.write("t.fmf", STUBBORN.format(started=started, sleep=sleep))
+    killed_run(atex, started, "--on", "local")
+    [lease] = journal.leases()
+    [note] = lease.sessions
+    assert lease.purpose == f"atex run, results in {atex.results}"
+    assert running(sleep)
+    assert Path("/", SESSIONS, note.id).exists()
+    ended = atex("gc")
+    assert ended.code == 0, ended
+    assert not running(sleep)
+    assert not Path("/", SESSIONS, note.id).exists()
+    assert not journal.leases()
+
+
+def test_a_killed_run_on_a_host(
+    atex: Atex, journal: LeaseJournal, light_host: LightHost, sleep: str
+) -> None:
+    started = light_host.folder / "root" / "started"
+    atex.write("t.fmf", STUBBORN.format(started="/root/started", sleep=sleep))
+    killed_run(atex, started, *on(light_host))
+    assert running(sleep)
+    ended = atex("gc")
+    assert ended.code == 0, ended
+    assert not running(sleep)
+    assert not list(descendants(light_host.init))
+    assert not list((light_host.folder / SESSIONS).iterdir())
+    assert not journal.leases()
+
+
+def test_a_host_that_can_not_be_reached_keeps_its_lease(
+    atex: Atex, journal: LeaseJournal, light_host: LightHost, sleep: str
+) -> None:
+    started = light_host.folder / "root" / "started"
+    atex.write("t.fmf", STUBBORN.format(started="/root/started", sleep=sleep))
+    killed_run(atex, started, *on(light_host))
+    light_host.crash()
+    ended = atex("gc")
+    assert ended.code == 75, ended
+    assert light_host.address in ended.err
+    assert len(journal.leases()) == 1
+    light_host.boot()
+    ended = atex("gc")
+    assert ended.code == 0, ended
+    assert not list(descendants(light_host.init))
+    assert not list((light_host.folder / SESSIONS).iterdir())
+    assert not journal.leases()
+
+
+def test_two_runs_side_by_side(
+    atex: Atex, journal: LeaseJournal, light_hosts: Callable[[int], list[LightHost]]
+) -> None:
+    """Of one that was killed nothing is left; the other goes on."""
+    one, two = light_hosts(2)
+    started = [host.folder / "root" / "started" for host in (one, two)]
+    atex.write("t.fmf", "test: touch /root/started; until [ -e /root/go ]; do sleep 0.05; done\n")
+    living = atex.start("run", atex.tree, "--output", "living", *on(two))
+    wait_for(started[1].exists, "the test that lives")
+    killed_run(atex, started[0], *on(one))
+    assert len(journal.leases()) == 2
+    ended = atex("gc")
+    assert ended.code == 0, ended
+    [lease] = journal.leases()
+    assert lease.machine == two.user + "@" + two.address
+    (two.folder / "root" / "go").touch()
+    assert end(living).code == 0
+
+
+def test_a_host_that_somebody_uses_by_now(
+    atex: Atex, journal: LeaseJournal, light_host: LightHost
+) -> None:
+    """The agent of the killed run is gone already; the one that runs there is not disturbed."""
+    root = light_host.folder / "root"
+    script = "touch /root/started; until [ -e /root/go ]; do sleep 0.05; done"
+    atex.write("t.fmf", f"test: {script}\n")
+    killed_run(atex, root / "started", *on(light_host))
+    (root / "started").unlink()
+    living = atex.start("run", atex.tree, "--output", "living", *on(light_host), "--take-over")
+    wait_for((root / "started").exists, "the second run to take the machine over")
+    ended = atex("gc")
+    assert ended.code == 0, ended
+    assert len(journal.leases()) == 1
+    (root / "go").touch()
+    ended = end(living)
+    assert ended.code == 0, ended
+
+
+def on(host: LightHost) -> list[object]:
+    return ["--on", f"ssh:{host.user}@{host.address}", "--identity", host.identity]

@@ -1,13 +1,12 @@
 """Ctrl-C, SIGTERM, and machines that die: every test has its record, and nothing of the run is left running."""
 
-import contextlib
 import random
 import signal
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import Atex, Ended, await_line, end, wait_for
+from tests.cli.command import Atex, Ended, await_line, end, running, wait_for
 from tests.machines import LightHost
 from tests.machines.keeper import descendants
 
@@ -146,11 +145,3 @@ def test_a_machine_that_can_not_be_reached_is_named(atex: Atex, light_host: Ligh
 
 def pool(host: LightHost) -> list[object]:
     return ["--on", f"ssh:root@{host.address}", "--identity", host.identity]
-
-
-def running(command: str) -> bool:
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):  # it has just ended
-            if process.read_bytes().split(b"\0")[:-1] == command.encode().split():
-                return True
-    return False
