@@ -9,6 +9,7 @@ What is different, each found by running it against a real sshd:
 * What the transport's thread has to send during a key exchange waits until the exchange is over.
   paramiko lets the thread wait for the end of an exchange that only this very thread can end: the
   connection stalls.
+* A server may not keep the thread busy with extensions without number, or with ever new keys.
 * A command that was killed by a signal has an exit status, 128 + N, as a shell has it.
 * The handshake's time limit needs no thread, and what a server says before it has an end.
 * The other end may be another connection's channel, or a process: what takes nothing any more, or
@@ -16,7 +17,7 @@ What is different, each found by running it against a real sshd:
 * AES-GCM is preferred to the others: it costs this process a third less per byte, and OpenSSH has
   it since 6.2.
 
-Guarantee: one thread per connection, paramiko's. `_postponed` and `_asked` belong to that thread alone.
+Guarantee: one thread per connection, paramiko's. `_postponed`, `_asked` and `_rekeyed` belong to that thread alone.
 """
 
 import contextlib
@@ -43,8 +44,10 @@ SILENCE = 45.0  # seconds without an answer after which a connection is lost
 ALWAYS = 1e-9  # seconds; paramiko takes 0 for never
 PROBE = 15.0  # seconds of silence after which the server is asked for an answer
 LARGEST_PACKET = 256 << 10  # bytes; the SSH protocol asks for 35000 at least (RFC 4253, 6.1)
-GREETING = 64 << 10  # bytes that a server may say before SSH begins
+GREETING = 16 << 10  # bytes that a server may say before SSH begins
 PACKET = 32 << 10  # bytes of data in one; what OpenSSH uses
+MOST_REKEYS, REKEY_TIME = 30, 60.0  # so many key exchanges may a server begin in so many seconds
+MOST_EXTENSIONS = 1000  # that a server may announce (RFC 8308); OpenSSH has 3
 OPEN_TIME = 30.0  # seconds for the server to open a channel
 CLOSE_TIME = 30.0  # seconds; a thread that does not end by then is left alone
 
@@ -190,6 +193,7 @@ class BoundedTransport(paramiko.Transport):
         options.ciphers = sorted(options.ciphers, key=lambda cipher: "gcm" not in cipher)
         self._postponed: list[paramiko.Message] = []
         self._asked = 0.0
+        self._rekeyed: list[float] = []
 
     def start_command(self, command: str) -> tuple[paramiko.Channel, StderrTail]:
         """Opens a channel to a command.
@@ -286,6 +290,23 @@ class BoundedTransport(paramiko.Transport):
             self._postponed.append(data)
         else:
             super()._send_user_message(data)  # type: ignore[misc]
+
+    def _negotiate_keys(self, m: paramiko.Message) -> None:
+        if self.local_kex_init is None:  # it is the server who wants it
+            now = time.monotonic()
+            self._rekeyed = [moment for moment in self._rekeyed if now - moment < REKEY_TIME]
+            self._rekeyed.append(now)
+            if len(self._rekeyed) > MOST_REKEYS:
+                raise paramiko.SSHException("the server wants new keys all the time")
+        super()._negotiate_keys(m)  # type: ignore[misc]
+
+    def _parse_ext_info(self, msg: paramiko.Message) -> None:
+        """paramiko counts up to the number that the server says."""
+        count = msg.get_int()
+        if count > MOST_EXTENSIONS:
+            raise paramiko.SSHException(f"the server announced {count} extensions")
+        msg.rewind()
+        super()._parse_ext_info(msg)  # type: ignore[misc]
 
     def _parse_newkeys(self, m: paramiko.Message) -> None:
         super()._parse_newkeys(m)  # type: ignore[misc]
