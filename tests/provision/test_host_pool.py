@@ -378,19 +378,28 @@ def test_two_pools_of_a_process_share_a_host(sshd: Sshd) -> None:
     second.release()
 
 
-def test_a_kept_host_is_free_when_its_lease_is_given_back(sshd: Sshd) -> None:
-    pool = HostPool([host_of(sshd)])
-    first, second = pool.provisioner(), pool.provisioner()
-    first.reserve()
-    lease = first.keep()
-    first.release()
-    said = progress(second)
-    waiting = Background(second.reserve)
-    eventually(lambda: any(lease.name in words for _, words in said))
-    with still_waiting(waiting):
-        adopt(lease).release()
-        waiting.result()
-    second.release()
+def test_a_kept_host_is_waited_for_only_with_others(sshd: Sshd) -> None:
+    """It may be kept for a day."""
+    with Sshd() as other:
+        pool = HostPool([host_of(sshd), host_of(other)])
+        first, second, third = (pool.provisioner() for _ in range(3))
+        first.reserve()
+        lease = first.keep()
+        first.release()
+        with second:
+            waiting = Background(third.reserve)
+            with still_waiting(waiting):
+                adopt(lease).release()
+                assert waiting.result().name == host_of(sshd).name
+            kept = third.keep()
+            third.release()
+        other.stop()
+        with pytest.raises(
+            NoMachine, match=rf"refused.*\n.*lease {kept.name} was kept|holds lease {kept.name}"
+        ):
+            pool.provisioner().reserve()
+        adopt(kept).release()
+        eventually(lambda: succeeds(pool))
 
 
 @pytest.mark.leaves_leases

@@ -27,7 +27,7 @@ from atex_provision.provisioner.queue import HostQueue
 from atex_provision.provisioner.reboot import reboot
 from atex_provision.provisioner.reset import Reset
 from atex_provision.provisioner.roster import Slot
-from atex_provision.ssh.config import find_target
+from atex_provision.ssh.config import Target, find_target
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class HostProvisioner(LeasedProvisioner):
         prepared: bool = False,
     ) -> Lease:
         lease = super().keep(until, platform=platform, prepared=prepared)
-        self._move_on(self._queue.lend, lease.held_by())
+        self._move_on(self._queue.lend, f"{lease.machine}: {lease.held_by()}", kept=True)
         return lease
 
     def _reserve(self) -> Machine:
@@ -75,7 +75,7 @@ class HostProvisioner(LeasedProvisioner):
             try:
                 machine = self._attempt(self._resource(), _key(slot), take_over=self._take_over)
             except LeaseTaken as taken:
-                self._move_on(self._queue.lend, str(taken))
+                self._move_on(self._queue.lend, str(taken), kept=taken.other.kept)
             except (Aborted, LeaseError):
                 self._move_on(self._queue.give_back)
                 raise
@@ -170,12 +170,15 @@ class HostProvisioner(LeasedProvisioner):
 
 
 def _key(slot: Slot) -> str:
-    """What the leases of a slot have in common, however somebody writes the host. Raises
-    BadConfiguration.
+    """What the leases of a slot have in common, however somebody writes the host. Who logs in does
+    not matter: a slot is one for all users. Raises BadConfiguration.
     """
-    host = slot.host
-    way = f" by {host.jump}" if host.jump else ""  # the same address may be another machine there
-    return f"ssh {find_target(host)}{way}/{slot.name}"
+    target: Target | None = find_target(slot.host)
+    way = []
+    while target is not None:  # behind another jump host an address may be another machine
+        way.append(str(target))
+        target = target.via
+    return f"ssh {' by '.join(way)}/{slot.name}"
 
 
 def _as_resource(slot: Slot) -> dict[str, str]:

@@ -25,7 +25,7 @@ class HostQueue:
     def take(self, over: threading.Event, say: Callable[[str], None]) -> Slot:
         """Waits for a slot. `say` is told what for, in words.
 
-        Raises Aborted when `over` is set and wake() called, NoMachine when all hosts have failed.
+        Raises Aborted when `over` is set and wake() called, NoMachine when all hosts have failed or are kept.
         """
         try:
             return self._wait(over, say)
@@ -60,10 +60,13 @@ class HostQueue:
             return f"{error}; it is not tried again"
         return f"{error}; set aside for {max(0, round(until - now))} s"
 
-    def lend(self, slot: Slot, holder: str) -> None:
-        """Somebody else has the slot: `holder`, in words."""
+    def lend(self, slot: Slot, holder: str, *, kept: bool) -> None:
+        """Somebody else has the slot: `holder`, in words. If it was `kept`, it may be his for long, and
+        is worth no waiting.
+        """
         with self._changed:
-            self._roster.lend(slot, holder, time.monotonic())
+            self._roster.lend(slot, holder, time.monotonic(), kept=kept)
+            self._changed.notify()  # perhaps there is no hope any more
 
     def _wait(self, over: threading.Event, say: Callable[[str], None]) -> Slot:
         said = None

@@ -4,7 +4,8 @@ has failed.
 No threads and no clock: whoever calls holds a lock and says what time it is, in seconds of a clock
 that does not jump. A call costs log(slots), unless it wakes several slots of a host.
 
-Each slot is free, or in use by us, or taken by somebody else, or parked because its host has failed.
+Each slot is free, or in use by us, or taken by somebody else (or kept: nobody uses it, and it is
+somebody's nevertheless), or parked because its host has failed.
 A host that has failed is tried again, with one slot at a time, when its pause is over and no other
 host is free. Another failure doubles the pause; a success ends it.
 """
@@ -59,7 +60,8 @@ class Roster:
         )
         self._free = deque(slot for slots in rounds for slot in slots if slot is not None)
         self._in_use: set[Slot] = set()
-        self._taken: dict[Slot, str] = {}
+        self._taken: dict[Slot, str] = {}  # by whom, in words
+        self._kept: dict[Slot, str] = {}
         self._failures: dict[Host, _Failure] = {}
         # What comes due, the earliest first. Whether it still matters is seen when it comes up.
         self._looks: list[tuple[float, int, Slot]] = []
@@ -72,7 +74,8 @@ class Roster:
         """
         while self._looks and self._looks[0][0] <= now:
             slot = heapq.heappop(self._looks)[2]
-            del self._taken[slot]
+            self._taken.pop(slot, None)
+            self._kept.pop(slot, None)
             self._free.append(slot)
         while self._free:
             slot = self._free.popleft()
@@ -91,7 +94,9 @@ class Roster:
         return min((queue[0][0] for queue in (self._looks, self._trials) if queue), default=None)
 
     def hopeless(self) -> bool:
-        """After take() found none: whether all hosts have failed and none is being tried."""
+        """After take() found none: whether there is nobody to wait for, since all hosts have failed or
+        are kept.
+        """
         return not self._in_use and not self._taken
 
     def give_back(self, slot: Slot) -> None:
@@ -120,22 +125,22 @@ class Roster:
         self._park(slot)
         return None if failure.permanent else failure.until
 
-    def lend(self, slot: Slot, holder: str, now: float) -> None:
-        """Somebody else turns out to have a slot that was in use: `holder`, in words."""
+    def lend(self, slot: Slot, holder: str, now: float, *, kept: bool) -> None:
+        """A slot that was in use is somebody else's: `holder`, in words."""
         self._leave(slot)
-        self._taken[slot] = holder
-        look = now + max(LOOK, len(self._taken) / LOOKS)
+        (self._kept if kept else self._taken)[slot] = holder
+        look = now + max(LOOK, len(self._looks) / LOOKS)
         heapq.heappush(self._looks, (look, next(self._serials), slot))
 
     def holders(self) -> tuple[str, int]:
-        """Who has the slot that has been somebody else's for longest, and how many of them there
-        are; "" if there are none.
-        """
-        return next(iter(self._taken.values()), ""), len(self._taken)
+        """Who has the slot that has been somebody else's for longest, and how many there are."""
+        holders = itertools.chain(self._taken.values(), self._kept.values())
+        return next(holders, ""), len(self._looks)
 
     def reasons(self) -> list[str]:
-        """Why each host that has failed did so."""
-        return [failure.reason for failure in self._failures.values()]
+        """Why there is no hope."""
+        failures = (failure.reason for failure in self._failures.values())
+        return [*failures, *self._kept.values()]
 
     def _use(self, slot: Slot) -> Slot:
         self._in_use.add(slot)
