@@ -20,9 +20,7 @@ from atex_provision import (
 )
 
 AT_ONCE = 20  # machines
-TIMES = Times(
-    patience=20.0
-)  # seconds for a machine to answer; what can not be ended now stays for the next time
+TIMES = Times(patience=1.0)  # seconds: where another session has the slot by now, ours is gone
 
 
 class NotGivenBack(Exception):
