@@ -15,6 +15,7 @@ from tests.machines.light_host import LightHost, LightHosts, light_hosts_missing
 from tests.machines.machine import Machine
 from tests.machines.nspawn import NspawnHost, NspawnHosts, nspawn_missing
 from tests.machines.podman import (
+    all_containers,
     containers_of,
     podman_images,
     podman_missing,
@@ -33,6 +34,7 @@ __all__ = [
     "NspawnHosts",
     "Repository",
     "Sshd",
+    "all_containers",
     "containers_of",
     "light_hosts_missing",
     "nspawn_missing",

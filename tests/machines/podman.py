@@ -90,12 +90,13 @@ def podman_images() -> Iterator[str]:
 
 def containers_of(image: str) -> list[str]:
     """The names of all containers that were made from the image by this name of it."""
-    listing = ["ps", "--all", "--external", "--format={{.Names}} {{.Image}}"]
-    ended = _ended(listing)
-    while ended.returncode and _VANISHED.search(ended.stderr):
-        ended = _ended(listing)
-    lines = _succeeded(listing, ended).splitlines()
+    lines = _list("--format={{.Names}} {{.Image}}")
     return [name for name, _, of in (line.partition(" ") for line in lines) if of == image]
+
+
+def all_containers() -> list[str]:
+    """The names of all containers, also of those that podman has begun to make and nothing more."""
+    return _list("--external", "--format={{.Names}}")
 
 
 def remove_container(name: str) -> None:
@@ -151,6 +152,14 @@ def _first_words(image: str, settings: dict[str, str]) -> str:
 
 def _podman(*arguments: str, stdin: IO[bytes] | int | None = subprocess.DEVNULL) -> str:
     return _succeeded(arguments, _ended(arguments, stdin))
+
+
+def _list(*options: str) -> list[str]:
+    command = ["ps", "--all", *options]
+    ended = _ended(command)
+    while ended.returncode and _VANISHED.search(ended.stderr):
+        ended = _ended(command)
+    return _succeeded(command, ended).splitlines()
 
 
 def _succeeded(arguments: Sequence[str], ended: subprocess.CompletedProcess[str]) -> str:

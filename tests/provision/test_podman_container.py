@@ -14,7 +14,7 @@ from atex_provision.podman import container
 from atex_provision.podman.command import podman
 from atex_provision.podman.container import Settings
 
-from tests.machines import containers_of
+from tests.machines import all_containers
 from tests.waits import eventually
 
 # A process that brings a container up and tells when it begins.
@@ -118,9 +118,9 @@ def _kill_the_parent_of(name: str, image: str) -> None:
         time.sleep(moment)  # for the moment, not for luck
         parent.send_signal(signal.SIGKILL)
     container.remove(name)
-    assert name not in containers_of(image), f"killed after {moment:.3f} s"
+    assert name not in all_containers(), f"killed after {moment:.3f} s"
     eventually(lambda: not _processes_about(name))
-    assert name not in containers_of(image), f"killed after {moment:.3f} s"
+    assert name not in all_containers(), f"killed after {moment:.3f} s"
 
 
 def _processes_about(name: str) -> list[str]:

@@ -11,7 +11,6 @@ import msgspec
 from atex_provision.errors import PodmanFailed
 from atex_provision.podman.command import Interruptible, PodmanCommand, podman
 
-CREATE_TIME = 600.0  # seconds; the image may have to be fetched
 LABEL = "atex.lease"
 
 
@@ -43,7 +42,7 @@ class State(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 def create(name: str, settings: Settings, *, lease: str, seconds: float) -> PodmanCommand:
-    """The making of a container that runs for `seconds` at most after each of its starts.
+    """The making of a container of an image that is there; it runs for `seconds` at most after each of its starts.
 
     To be finished by the caller's thread. It can be closed at any time: then there is a container of
     that name, or none.
@@ -54,6 +53,7 @@ def create(name: str, settings: Settings, *, lease: str, seconds: float) -> Podm
         main = ["--init", "--systemd=false", "--entrypoint=sleep", settings.image, "infinity"]
     return PodmanCommand(
         "create",
+        "--pull=never",
         f"--name={name}",
         f"--hostname={name}",
         f"--label={LABEL}={lease}",
