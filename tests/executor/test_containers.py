@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from atex_fmf import Phase, Plan, Test
-from atex_provision import Machine, PodmanProvisioner
+from atex_provision import Machine, PodmanConnection, PodmanProvisioner
 
 from tests.executor.conftest import Execute, Run
 from tests.machines.keeper import descendants
@@ -45,9 +45,8 @@ def test_a_test_outlives_the_podman_exec(
     for pid, name in list(descendants(os.getpid())):
         if name == "podman":
             os.kill(pid, signal.SIGKILL)
-    eventually(lambda: executor.alive)
-    container.connection.connect()
-    container.connection.run("touch /var/tmp/go")
+    with PodmanConnection(container.name) as another:
+        another.run("touch /var/tmp/go")
     outcome = running.result()
     assert (outcome.status, outcome.note) == ("pass", None)
     assert run.output(outcome.record) == "started\ndone\n"

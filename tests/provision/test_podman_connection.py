@@ -98,7 +98,8 @@ def test_who_stops_is_started_again_with_its_files(own: str) -> None:
         with connection.open("echo up; sleep 1000") as channel:
             assert channel.receive(10, PATIENCE) == b"up\n"
             waiting = Background(lambda: channel.wait(None))
-            connection.run("kill 1")
+            with suppress(ConnectionLost):
+                connection.run("kill 1")
             with pytest.raises(ConnectionLost, match="the container has stopped"):
                 waiting.result()
         with pytest.raises(ConnectionLost, match="not connected"):
@@ -107,6 +108,20 @@ def test_who_stops_is_started_again_with_its_files(own: str) -> None:
         second = connection.run("cat /var/tmp/file; cut -d' ' -f22 /proc/1/stat").stdout
         assert second.startswith(b"kept\n")
         assert second != b"kept\n" + first
+
+
+def test_who_learns_late_of_a_loss_does_not_break_what_was_connected_since(running: str) -> None:
+    with PodmanConnection(running) as connection:
+        channels = [connection.open("sleep 1000") for _ in range(2)]
+        eventually(lambda: _kill_execs(running) == 2)
+        for channel in channels:
+            with pytest.raises(ConnectionLost):
+                channel.wait(PATIENCE)
+            connection.connect()
+        assert connection.run("echo here").stdout == b"here\n"
+        with pytest.raises(ConnectionLost):
+            channels[0].wait(PATIENCE)
+        assert connection.run("echo still here").stdout == b"still here\n"
 
 
 def test_an_ended_lease_starts_nothing(own: str) -> None:
@@ -122,12 +137,13 @@ def test_a_connection_to_systemd_has_booted(podman_image: str) -> None:
     try:
         with PodmanConnection(name, systemd=True) as connection:
             for _ in range(2):
-                assert connection.run("systemctl is-system-running").stdout == b"running\n"
-                with connection.open("sleep 1000") as channel:
+                said = connection.run("systemctl is-system-running").stdout
+                assert said in {b"running\n", b"degraded\n"}  # its sshd has no host keys
+                with suppress(ConnectionLost):
                     connection.run("systemctl reboot")
-                    with pytest.raises(ConnectionLost):
-                        channel.wait(PATIENCE)
                 eventually(lambda: (now := container.state(name)) and now.status == "exited")
+                with pytest.raises(ConnectionLost):
+                    connection.run("true")
                 connection.connect()
     finally:
         container.remove(name)

