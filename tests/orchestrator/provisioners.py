@@ -11,7 +11,6 @@ from atex_provision import (
     LocalProvisioner,
     Machine,
     NoMachine,
-    Platform,
     Provisioner,
     ProvisionError,
 )
@@ -100,14 +99,8 @@ class Watched(LocalProvisioner):
 class Keepable(LocalProvisioner):
     """This machine, as if it were one that can be kept."""
 
-    def keep(
-        self,
-        until: float | None = None,
-        *,
-        platform: Platform | None = None,
-        prepared: bool = False,
-    ) -> Lease:
-        return LeasedProvisioner.keep(self, until, platform=platform, prepared=prepared)
+    def keep(self, until: float | None = None, *, prepared: bool = False) -> Lease:
+        return LeasedProvisioner.keep(self, until, prepared=prepared)
 
 
 class Prepared(LocalProvisioner):

@@ -115,6 +115,7 @@ class Keeper:
     def _keep(self) -> None:
         provisioner = self._factory()
         provisioner.on_progress = self._progress
+        provisioner.platform = self._platform
         with self._lock:
             self._provisioner = provisioner
         if self._over.is_set():

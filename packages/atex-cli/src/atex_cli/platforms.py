@@ -6,13 +6,13 @@ backend's; where machines of a backend have different contexts, what differs is 
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
-from atex_provision import Platform, Provisioner
+from atex_provision import Platform
 
 from atex_cli.pools import PoolError
-from atex_cli.supply import Context, Supply, Terms
+from atex_cli.supply import Context, Supply
 
 
 class Staff(msgspec.Struct, frozen=True):
@@ -20,17 +20,6 @@ class Staff(msgspec.Struct, frozen=True):
 
     platform: Platform
     supplies: list[Supply]
-
-    def factory(self, supply: Supply, terms: Terms) -> Callable[[], Provisioner]:
-        """Return what returns who gets a machine of `supply`, whose lease says of which platform it is."""
-        make = supply.open(terms)
-
-        def make_for_platform() -> Provisioner:
-            provisioner = make()
-            provisioner.platform = self.platform
-            return provisioner
-
-        return make_for_platform
 
 
 def platforms_of(supplies: Sequence[Supply], given: Mapping[str, Sequence[str]]) -> list[Staff]:

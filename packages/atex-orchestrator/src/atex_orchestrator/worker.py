@@ -174,6 +174,7 @@ class Worker:
     def _serve(self) -> None:
         provisioner = self._holdings.hold_provisioner(self._factory())
         provisioner.on_progress = self._coming
+        provisioner.platform = self._kind
         machine = provisioner.reserve()
         if self._register.gave_up(self.platform, machine.name):
             _log.info("%s failed before: there is no other machine", machine.name)
@@ -258,7 +259,7 @@ class Worker:
     def _keep(self, provisioner: Provisioner) -> None:
         self._during = "keep"
         self._holdings.close_session()
-        lease = provisioner.keep(platform=self._kind, prepared=True)
+        lease = provisioner.keep(prepared=True)
         self._say(
             MachineKept,
             test=self._last_test,

@@ -119,7 +119,7 @@ def _hold(
 ) -> int:
     for staff in staffs:
         for supply in staff.supplies:
-            factory = staff.factory(supply, terms)
+            factory = supply.open(terms)
             for _ in range(supply.machines):
                 holding.add(staff.platform, factory, preparations.get(staff.platform.name))
     with stopped_by_signals(holding) as signals:

@@ -120,7 +120,7 @@ def command(
         orchestrator.add_platform(platform.name, suite, context=platform.context)
         for supply in staff.supplies:
             orchestrator.add_provisioner(
-                staff.factory(supply, terms),
+                supply.open(terms),
                 max_workers=supply.machines,
                 platform=platform.name,
                 name=supply.pool,

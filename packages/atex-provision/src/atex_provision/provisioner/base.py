@@ -78,17 +78,11 @@ class Provisioner(ABC):
     def forget_session(self, session: str) -> None:  # noqa: B027
         """The session of this id has ended. Raises ProvisionError."""
 
-    def keep(
-        self,
-        until: float | None = None,
-        *,
-        platform: Platform | None = None,
-        prepared: bool = False,
-    ) -> Lease:
+    def keep(self, until: float | None = None, *, prepared: bool = False) -> Lease:
         """Leaves the machine reserved although this process may end: until the end of its lease, or
         `until` (seconds since the epoch) if that comes first. release() and abort() then only close
-        the connection. Returns the lease, by whose name the machine is found again; `platform` and
-        `prepared` are written into it.
+        the connection. Returns the lease, by whose name the machine is found again; `prepared` is
+        written into it.
 
         Raises ProvisionError where that is not possible, or no machine is reserved.
         """

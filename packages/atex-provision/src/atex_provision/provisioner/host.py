@@ -20,7 +20,7 @@ from atex_provision.errors import Aborted, LeaseError, LeaseTaken, ProvisionErro
 from atex_provision.host import Host
 from atex_provision.leases.journal import LeaseJournal
 from atex_provision.leases.lease import Lease
-from atex_provision.machine import Machine, Platform
+from atex_provision.machine import Machine
 from atex_provision.provisioner.connecting import connect_to
 from atex_provision.provisioner.leased import LeasedProvisioner
 from atex_provision.provisioner.queue import HostQueue
@@ -56,14 +56,8 @@ class HostProvisioner(LeasedProvisioner):
         self._slot: Slot | None = None
         self._reset: Reset | None = None
 
-    def keep(
-        self,
-        until: float | None = None,
-        *,
-        platform: Platform | None = None,
-        prepared: bool = False,
-    ) -> Lease:
-        lease = super().keep(until, platform=platform, prepared=prepared)
+    def keep(self, until: float | None = None, *, prepared: bool = False) -> Lease:
+        lease = super().keep(until, prepared=prepared)
         self._move_on(self._queue.lend, f"{lease.machine}: {lease.held_by()}", kept=True)
         return lease
 

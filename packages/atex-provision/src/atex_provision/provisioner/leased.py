@@ -23,7 +23,7 @@ from atex_provision.errors import LeaseError, NoLease, ProvisionError
 from atex_provision.leases.holder import Holder
 from atex_provision.leases.journal import LeaseJournal
 from atex_provision.leases.lease import Lease, SessionNote, new_name
-from atex_provision.machine import Machine, Platform
+from atex_provision.machine import Machine
 from atex_provision.provisioner.base import Moment, Provisioner
 from atex_provision.provisioner.connecting import connect_to
 from atex_provision.provisioner.holding import ABORT_TIME, Holding
@@ -218,19 +218,12 @@ class LeasedProvisioner(Provisioner):
         except NoLease:  # given back, with all its sessions
             return
 
-    def keep(
-        self,
-        until: float | None = None,
-        *,
-        platform: Platform | None = None,
-        prepared: bool = False,
-    ) -> Lease:
+    def keep(self, until: float | None = None, *, prepared: bool = False) -> Lease:
         def write(lease: Lease) -> Lease:
             return self.journal.update(
                 lease.name,
                 kept=True,
                 ends=lease.ends if until is None else min(until, lease.ends),
-                platform=platform or lease.platform,
                 prepared=prepared or lease.prepared,
             )
 

@@ -62,13 +62,7 @@ class LocalProvisioner(LeasedProvisioner):
     def _free(self, lease: Lease) -> None:
         _slots.give_back(lease.name)
 
-    def keep(
-        self,
-        until: float | None = None,
-        *,
-        platform: Platform | None = None,
-        prepared: bool = False,
-    ) -> Lease:
+    def keep(self, until: float | None = None, *, prepared: bool = False) -> Lease:
         raise ProvisionError("this very machine needs not be kept: it stays as it is")
 
     @classmethod
