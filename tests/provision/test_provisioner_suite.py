@@ -18,7 +18,7 @@ from atex_provision.podman.command import podman
 from atex_provision.testing import ProvisionerSuite
 from atex_provision.testing.provisioner.types import NewProvisioner
 
-from tests.machines import Sshd, containers_of, remove_container, sshd_missing
+from tests.machines import Sshd, remove_container, sshd_missing
 from tests.machines.login import host_of
 from tests.provision.provisioners import from_pool
 
@@ -81,9 +81,14 @@ class TestPool(ProvisionerSuite):
         return lambda machine: server.kill_sessions()
 
     @pytest.fixture
-    def break_service(self, server: Sshd) -> Iterator[Callable[[], None]]:
-        yield server.reject_logins
-        server.accept_logins()
+    def broken(self, server: Sshd) -> Callable[[], AbstractContextManager[None]]:
+        @contextmanager
+        def broken() -> Iterator[None]:
+            server.reject_logins()
+            yield
+            server.accept_logins()
+
+        return broken
 
 
 class TestPodman(ProvisionerSuite):
@@ -96,21 +101,27 @@ class TestPodman(ProvisionerSuite):
 
     @pytest.fixture
     def held(self, podman_image: str) -> Callable[[], Collection[str]]:
-        return lambda: containers_of(podman_image)
+        def held() -> list[str]:
+            lines = podman("ps", "--all", "--format={{.Names}} {{.Image}}").splitlines()
+            return [line for line in lines if line.endswith(f" {podman_image}")]
+
+        return held
 
     @pytest.fixture
     def kill(self) -> Callable[[Machine], None]:
         return lambda machine: remove_container(machine.name)
 
     @pytest.fixture
-    def break_service(self, podman_image: str) -> Iterator[Callable[[], None]]:
-        """The image has another name."""
+    def broken(self, podman_image: str) -> Callable[[], AbstractContextManager[None]]:
+        """The image is not there: it has another name."""
         other = podman_image.replace(":latest", ":other")
 
-        def rename() -> None:
+        @contextmanager
+        def broken() -> Iterator[None]:
             podman("tag", podman_image, other)
             podman("untag", other, podman_image)
+            yield
+            podman("tag", other, podman_image)
+            podman("untag", other, other)
 
-        yield rename
-        podman("tag", other, podman_image)
-        podman("untag", other, other)
+        return broken

@@ -25,7 +25,7 @@ from atex_provision.testing.waits import eventually
 class ProvisionerSuite(Reserving, Aborting, Endings, HandingOver, Killed):
     """The contract of `Provisioner`, for one that has leases. Its machines need a POSIX shell.
 
-    A subclass writes the fixture `new_provisioner`, and `held`, `full`, `kill` and `break_service`,
+    A subclass writes the fixture `new_provisioner`, and `held`, `full`, `kill` and `broken`,
     or says in `cannot` why not. Leases are in a journal of the test's own (XDG_STATE_HOME).
     """
 
@@ -61,9 +61,9 @@ class ProvisionerSuite(Reserving, Aborting, Endings, HandingOver, Killed):
         raise to_be_written(self, "kill", _or_else("die"))
 
     @pytest.fixture
-    def break_service(self) -> Callable[[], None]:
-        """From then on, until the end of the test, no machine can be had."""
-        raise to_be_written(self, "break_service", _or_else("fail"))
+    def broken(self) -> Callable[[], AbstractContextManager[None]]:
+        """A context in which no machine can be had, nor given back, perhaps."""
+        raise to_be_written(self, "broken", _or_else("fail"))
 
     @pytest.fixture(autouse=True)
     def journal(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LeaseJournal:

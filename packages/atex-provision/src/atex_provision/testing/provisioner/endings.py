@@ -1,7 +1,8 @@
 """Machines that die, leases that end, services that fail."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -54,17 +55,20 @@ class Endings(Suite):
     def test_a_service_that_fails(
         self,
         new_provisioner: NewProvisioner,
-        break_service: Callable[[], None],
+        broken: Callable[[], AbstractContextManager[None]],
         journal: LeaseJournal,
-        holds: Callable[[], Collection[str]],
     ) -> None:
-        break_service()
+        """What it may still hold stays in the journal, and is given back when it works again."""
         provisioner = new_provisioner()
-        with pytest.raises(ProvisionError) as caught:
-            provisioner.reserve()
-        assert not isinstance(caught.value, Aborted)
-        assert str(caught.value)
-        assert not provisioner.alive()
-        assert journal.leases() == []
-        assert not holds()
+        with broken():
+            with pytest.raises(ProvisionError) as caught:
+                provisioner.reserve()
+            assert not isinstance(caught.value, Aborted)
+            assert str(caught.value)
+            assert not provisioner.alive()
+            assert (provisioner.left is None) == (journal.leases() == [])
         provisioner.release()
+        assert provisioner.left is None
+        assert journal.leases() == []
+        with new_provisioner() as machine:
+            assert machine.connection.run("true").exit_code == 0

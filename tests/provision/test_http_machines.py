@@ -1,0 +1,116 @@
+"""The example of a backend of one's own passes the suites."""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+
+import pytest
+from atex_provision import Connection, Machine
+from atex_provision.testing import ConnectionSuite, ProvisionerSuite
+from atex_provision.testing.provisioner.types import NewProvisioner
+
+from examples.http_machines.http_machines import HttpProvisioner
+from examples.http_machines.server import Lender, Service
+from tests.machines import Sshd, sshd_missing
+from tests.waits import Background
+from tests.workspace.readme import ROOT, python_examples
+
+MACHINES = 4
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[list[Sshd]]:
+    """All let in who has the key of the first."""
+    if reason := sshd_missing():
+        pytest.skip(reason)
+    with ExitStack() as stack:
+        servers = [stack.enter_context(Sshd()) for _ in range(MACHINES)]
+        for server in servers[1:]:
+            authorized = servers[0].folder / "authorized_keys"
+            (server.folder / "authorized_keys").write_text(authorized.read_text())
+        yield servers
+
+
+@pytest.fixture
+def service(servers: list[Sshd], monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    monkeypatch.setenv("MACHINES_TOKEN", "secret")
+    lender = Lender([f"{one.user}@{one.address}:{one.port}" for one in servers], "secret")
+    with Service(lender) as service:
+        serving = Background(lambda: service.serve_forever(poll_interval=0.02))
+        yield service
+        service.shutdown()
+        serving.result()
+
+
+@pytest.fixture
+def cut_off(servers: list[Sshd]) -> Callable[[], None]:
+    """Ends all connections there are."""
+
+    def cut_off() -> None:
+        for server in servers:
+            server.kill_sessions()
+
+    return cut_off
+
+
+class TestProvisioner(ProvisionerSuite):
+    at_once = MACHINES
+
+    @pytest.fixture
+    def new_provisioner(self, service: Service, servers: list[Sshd]) -> NewProvisioner:
+        return partial(HttpProvisioner, service.url, identity=str(servers[0].identity))
+
+    @pytest.fixture
+    def held(self, service: Service) -> Callable[[], Collection[str]]:
+        return lambda: [name for name in service.lender.lent if name.startswith("http-")]
+
+    @pytest.fixture
+    def full(self, service: Service) -> Callable[[], AbstractContextManager[None]]:
+        @contextmanager
+        def full() -> Iterator[None]:
+            names = [f"other-{number}" for number in range(MACHINES)]
+            for name in names:
+                assert service.lender.lend(name, 600)
+            yield
+            for name in names:
+                service.lender.take_back(name)
+
+        return full
+
+    @pytest.fixture
+    def kill(self, cut_off: Callable[[], None]) -> Callable[[Machine], None]:
+        return lambda machine: cut_off()
+
+    @pytest.fixture
+    def broken(self, service: Service) -> Callable[[], AbstractContextManager[None]]:
+        """The service lets nobody in."""
+
+        @contextmanager
+        def broken() -> Iterator[None]:
+            service.lender.token = "another"
+            yield
+            service.lender.token = "secret"
+
+        return broken
+
+
+class TestConnection(ConnectionSuite):
+    @pytest.fixture
+    def new_connection(
+        self, service: Service, servers: list[Sshd]
+    ) -> Iterator[Callable[[], Connection]]:
+        provisioner = HttpProvisioner(service.url, identity=str(servers[0].identity))
+        with provisioner as machine:
+            lease = provisioner.journal.read(machine.lease)
+            yield lambda: provisioner._connection(lease)
+
+    @pytest.fixture
+    def lose(self, cut_off: Callable[[], None]) -> Callable[[], None]:
+        return cut_off
+
+
+def test_the_page_shows_the_file() -> None:
+    """docs/backends/writing-your-own.md goes through it; it has no more than 60 lines."""
+    source = (ROOT / "examples/http_machines/http_machines.py").read_text()
+    assert source in python_examples(ROOT / "docs/backends/writing-your-own.md")
+    assert len(source.splitlines()) <= 60
