@@ -15,6 +15,8 @@ from tests.machines import Sshd, sshd_missing
 from tests.waits import Background
 from tests.workspace.readme import ROOT, python_examples
 
+EXAMPLE = ROOT / "examples/http_machines"
+PAGE = ROOT / "docs/backends/writing-your-own.md"
 MACHINES = 4
 
 
@@ -43,6 +45,11 @@ def service(servers: list[Sshd], monkeypatch: pytest.MonkeyPatch) -> Iterator[Se
 
 
 @pytest.fixture
+def key(servers: list[Sshd]) -> str:
+    return str(servers[0].identity)
+
+
+@pytest.fixture
 def cut_off(servers: list[Sshd]) -> Callable[[], None]:
     """Ends all connections there are."""
 
@@ -57,8 +64,8 @@ class TestProvisioner(ProvisionerSuite):
     at_once = MACHINES
 
     @pytest.fixture
-    def new_provisioner(self, service: Service, servers: list[Sshd]) -> NewProvisioner:
-        return partial(HttpProvisioner, service.url, identity=str(servers[0].identity))
+    def new_provisioner(self, service: Service, key: str) -> NewProvisioner:
+        return partial(HttpProvisioner, service.url, identity=key)
 
     @pytest.fixture
     def held(self, service: Service) -> Callable[[], Collection[str]]:
@@ -96,10 +103,8 @@ class TestProvisioner(ProvisionerSuite):
 
 class TestConnection(ConnectionSuite):
     @pytest.fixture
-    def new_connection(
-        self, service: Service, servers: list[Sshd]
-    ) -> Iterator[Callable[[], Connection]]:
-        provisioner = HttpProvisioner(service.url, identity=str(servers[0].identity))
+    def new_connection(self, service: Service, key: str) -> Iterator[Callable[[], Connection]]:
+        provisioner = HttpProvisioner(service.url, identity=key)
         with provisioner as machine:
             lease = provisioner.journal.read(machine.lease)
             yield lambda: provisioner._connection(lease)
@@ -109,8 +114,18 @@ class TestConnection(ConnectionSuite):
         return cut_off
 
 
-def test_the_page_shows_the_file() -> None:
-    """docs/backends/writing-your-own.md goes through it; it has no more than 60 lines."""
-    source = (ROOT / "examples/http_machines/http_machines.py").read_text()
-    assert source in python_examples(ROOT / "docs/backends/writing-your-own.md")
+def test_the_page_shows_the_example() -> None:
+    source = (EXAMPLE / "http_machines.py").read_text()
+    assert python_examples(PAGE)[0] == source
     assert len(source.splitlines()) <= 60
+
+
+def test_the_tests_of_the_page_are_tests(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, service: Service, key: str
+) -> None:
+    pytester.makepyfile(python_examples(PAGE)[1])
+    monkeypatch.syspath_prepend(EXAMPLE)
+    monkeypatch.setenv("MACHINES_URL", service.url)
+    monkeypatch.setenv("MACHINES_KEY", key)
+    only = ("-k", "reserve_use_and_release", "-p", "no:cacheprovider", "-p", "no:xdist")
+    pytester.runpytest_inprocess(*only).assert_outcomes(passed=1)
