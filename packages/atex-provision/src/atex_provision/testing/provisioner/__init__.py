@@ -33,7 +33,7 @@ class ProvisionerSuite(Reserving, Aborting, Endings, HandingOver, Killed):
     points = frozenset({"be asked what it holds", "be full", "die", "fail", "be kept"})
 
     moments: ClassVar[tuple[Moment, ...]] = ("request", "connect")
-    """What `on_progress` hears of each reservation that need not wait, in this order."""
+    """What `on_progress` hears of each reservation, in this order, but for "wait"."""
     at_once: ClassVar[int] = 20
     """How many machines one process may hold at the same time."""
 

@@ -127,7 +127,8 @@ class Reserving(Suite):
         provisioner = new_provisioner()
         provisioner.on_progress = hear
         with provisioner:
-            assert tuple(dict.fromkeys(heard)) == self.moments
+            # It may have to wait at any time, if only for what others do.
+            assert tuple(dict.fromkeys(m for m in heard if m != "wait")) == self.moments
             count = len(heard)
         assert len(heard) == count
 
