@@ -98,6 +98,22 @@ def test_the_agent_opens_an_encrypted_key(sshd: Sshd) -> None:
         ssh_to(sshd).connect()
 
 
+@pytest.mark.needs("ssh-agent", "ssh-add")
+@pytest.mark.usefixtures("agent")
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
+def test_each_kind_of_key(kind: str, sshd: Sshd, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", key], check=True)
+    (sshd.folder / "authorized_keys").write_text((tmp_path / "key.pub").read_text())
+    with ssh_to(sshd, identity=str(key)) as connection:
+        assert connection.run("true").exit_code == 0
+    subprocess.run(["ssh-add", "-q", key], check=True)
+    encrypt = ["ssh-keygen", "-q", "-p", "-N", "secret", "-f", key]
+    subprocess.run(encrypt, check=True, capture_output=True)
+    with ssh_to(sshd, identity=str(key)) as connection:
+        assert connection.run("true").exit_code == 0
+
+
 def test_a_rejected_login_names_what_was_tried(sshd: Sshd, home: Path) -> None:
     sshd.reject_logins()
     with pytest.raises(LoginRejected) as caught:
