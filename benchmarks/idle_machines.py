@@ -26,11 +26,11 @@ def main() -> None:
             connection = stack.enter_context(SshConnection(host))
             if kind == ATTACHED:
                 stack.enter_context(Executor(connection, suite))
-            sizes.append(_resident())
+            sizes.append(resident())
     print((sizes[-1] - sizes[0]) / (len(sizes) - 1))
 
 
-def _resident() -> float:
+def resident() -> float:
     """Return this process's resident size in MiB (proc(5), statm)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
