@@ -16,6 +16,7 @@ def test_all_that_can_be_said(tmp_path: Path) -> None:
         volumes = ["/srv/data:/data:ro"]
         network = "host"
         privileged = true
+        prepare = ["dnf -y install vim"]
         machines = 4
         platform = "fedora"
         context = {distro = "fedora-42", variant = ["server", "cloud"]}
@@ -26,6 +27,7 @@ def test_all_that_can_be_said(tmp_path: Path) -> None:
         volumes=("/srv/data:/data:ro",),
         network="host",
         privileged=True,
+        prepare=("dnf -y install vim",),
         machines=4,
         platform="fedora",
         context={"distro": "fedora-42", "variant": ("server", "cloud")},

@@ -30,6 +30,7 @@ class PodmanPool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     volumes: tuple[str, ...] = ()
     network: str | None = None
     privileged: bool = False
+    prepare: tuple[str, ...] = ()
     machines: Annotated[int, msgspec.Meta(ge=1)] = 1
     platform: str = ""
     context: dict[str, str | tuple[str, ...]] = {}

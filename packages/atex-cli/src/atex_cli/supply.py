@@ -172,6 +172,7 @@ def _podman(pool: PoolName) -> Supply:
             volumes=described.volumes,
             network=described.network,
             privileged=described.privileged,
+            prepare=described.prepare,
             duration=terms.duration,
             purpose=terms.purpose,
         ),

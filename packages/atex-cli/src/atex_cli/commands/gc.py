@@ -19,7 +19,7 @@ REASON = 1000  # characters of why something could not be given back
 HEADINGS = ("LEASE", "MACHINE", "AGE", "STATE", "PURPOSE")
 
 
-@click.command("gc", short_help="Give back what a dead process left.")
+@click.command("gc", short_help="Give back machines that a dead process left.")
 @click.argument("names", metavar="[LEASE]...", nargs=-1)
 @click.option("--dry", is_flag=True, help="Only say what there is.")
 @click.option(

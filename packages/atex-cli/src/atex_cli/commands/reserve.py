@@ -28,7 +28,7 @@ from atex_cli.supply import Terms
 from atex_cli.terminal import Terminal
 
 
-@click.command("reserve", short_help="Hold machines, to log in or to run tests on them later.")
+@click.command("reserve", short_help="Hold machines, to log in or to run tests on them.")
 @click.argument("pools", metavar="POOL...", nargs=-1, required=True)
 @duration_option
 @click.option(

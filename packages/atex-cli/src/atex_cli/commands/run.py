@@ -36,7 +36,7 @@ from atex_cli.terminal import Terminal
     "--on",
     metavar="POOL",
     multiple=True,
-    help=f"Where to run: {CHOICES}; 2xlocal asks for two at a time.",
+    help=f"Where to run: {CHOICES}; ssh:@FILE and podman:@FILE describe pools; 2xlocal asks for two at a time.",
 )
 @variable_options
 @click.option(
