@@ -67,3 +67,56 @@ def test_a_leak_is_an_error(pytester: pytest.Pytester) -> None:
     ran = pytester.runpytest_subprocess("-k", "has_a_name", *NO_PLUGINS)
     ran.assert_outcomes(passed=1, errors=1)
     ran.stdout.fnmatch_lines(["E *left behind: descriptor * /dev/null"])
+
+
+BROKEN = """
+import pytest
+from atex_provision import LocalProvisioner, ProvisionError
+from atex_provision.testing import ProvisionerSuite
+from typing import ClassVar
+
+HELD = []
+
+class Backend(LocalProvisioner):
+    def _acquire(self, lease):
+        HELD.append(lease.name)
+        super()._acquire(lease)
+
+    def _free(self, lease):
+        HELD[:] = [name for name in HELD if name not in (lease.name, "early")]
+        super()._free(lease)
+
+class Broken(Backend):
+    {broken}
+
+class TestBroken(ProvisionerSuite):
+    cannot: ClassVar = dict.fromkeys(["be full", "die", "fail", "be kept"], "no matter")
+
+    @pytest.fixture
+    def new_provisioner(self):
+        return Broken
+
+    @pytest.fixture
+    def held(self):
+        return lambda: HELD
+"""
+
+
+@pytest.mark.parametrize(
+    ("test", "broken"),
+    [
+        ("context_manager_releases", "pass"),
+        (
+            "context_manager_releases",
+            "def _give_back(self, lease, failure): self._free(lease); return True",
+        ),
+        ("lease_is_there_before", "def _resource(self): HELD.append('early'); return {}"),
+        ("on_progress_hears", "def _progress(self, moment, words): pass"),
+        ("any_number_of_threads", "def _free(self, lease): HELD.remove(lease.name)"),
+        ("over_before_it_began", "def reserve(self): raise ProvisionError('no')"),
+    ],
+)
+def test_a_broken_backend_is_found_out(pytester: pytest.Pytester, test: str, broken: str) -> None:
+    pytester.makepyfile(BROKEN.format(broken=broken))
+    ran = pytester.runpytest_inprocess("-x", "-k", test, *NO_PLUGINS)
+    assert ran.ret == (pytest.ExitCode.OK if broken == "pass" else pytest.ExitCode.TESTS_FAILED)
