@@ -1,5 +1,6 @@
 """What ~/.ssh/config means for a host."""
 
+import contextlib
 import getpass
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import pytest
 from atex_provision import BadConfiguration, Host
 from atex_provision.ssh.config import Target, find_target
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.provision.conftest import say
 
@@ -123,6 +126,51 @@ def test_names_that_are_full_are_canonical_already(home: Path) -> None:
     say(home, "CanonicalizeHostname yes\n")
     assert target("box.lab.example").address == "box.lab.example"
     assert target("10.0.0.1").address == "10.0.0.1"
+
+
+KEYWORDS = [
+    "Host",
+    "Match",
+    "Include",
+    "HostName",
+    "User",
+    "Port",
+    "IdentityFile",
+    "IdentitiesOnly",
+    "ProxyJump",
+    "ProxyCommand",
+    "UserKnownHostsFile",
+    "GlobalKnownHostsFile",
+    "StrictHostKeyChecking",
+    "HostKeyAlias",
+    "CanonicalizeHostname",
+    "CanonicalizeMaxDots",
+    "Compression",
+]
+words = st.one_of(
+    st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=8),
+    st.sampled_from(
+        ["*", "box", "none", "yes", "no", "~/x", "~nobody/x", "%h", "%q", "7", '"', "#", "${X}"]
+    ),
+    st.sampled_from(["all", "final", "host", "!host", "user", "exec", "originalhost"]),
+)
+lines = st.builds(
+    lambda keyword, separator, rest: f"{keyword}{separator}{' '.join(rest)}",
+    st.sampled_from(KEYWORDS),
+    st.sampled_from([" ", "=", " = ", "\t", ""]),
+    st.lists(words, max_size=4),
+)
+
+
+@given(st.lists(lines, max_size=8).map("\n".join))
+def test_whatever_it_says_it_is_followed_or_refused(tmp_path_factory: Any, config: str) -> None:
+    path = tmp_path_factory.mktemp("config") / "config"
+    path.write_text(config)
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(BadConfiguration):
+        patch.setattr("atex_provision.ssh.config.config_path", lambda: path)
+        found = target()
+        assert 0 < found.port < 2**16
+        assert found.user
 
 
 # Ways

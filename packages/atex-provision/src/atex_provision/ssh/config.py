@@ -85,7 +85,7 @@ def _find(host: Host, host_keys: HostKeys, hops: int) -> Target:
         port=names.port,
         user=names.user,
         trust=_trust(names, options, host_keys),
-        identity=Path(host.identity).expanduser() if host.identity else None,
+        identity=Path(os.path.expanduser(host.identity)) if host.identity else None,
         identity_files=tuple(path for path in identity_files if path is not None),
         identities_only=_is_yes(options, "identitiesonly"),
         via=via,
@@ -130,7 +130,7 @@ class _Names:
 
     def path(self, setting: Setting, word: str) -> Path:
         """The file that a word of `setting` names, relative to where we are."""
-        return Path(os.path.expandvars(self.put_into(setting, word))).expanduser()
+        return Path(os.path.expanduser(os.path.expandvars(self.put_into(setting, word))))
 
 
 def _expand(setting: Setting, text: str, tokens: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ where it would decide.
 
 import getpass
 import glob
+import os
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -112,7 +113,7 @@ class _Reader:
 
     def _included(self, setting: Setting) -> Iterator[Path]:
         for word in setting.words:
-            pattern = self._folder / Path(word).expanduser()
+            pattern = self._folder / os.path.expanduser(word)
             yield from filter(Path.is_file, map(Path, sorted(glob.glob(str(pattern)))))
 
     def _matches(self, setting: Setting) -> bool:

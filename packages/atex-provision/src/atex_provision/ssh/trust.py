@@ -14,7 +14,7 @@ def known_keys(target: Target) -> list[KnownKey]:
     files = trust.files if trust.policy == "forget" else (*trust.files, known_hosts.own_file())
     try:
         return known_hosts.known_keys(trust.name, files)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: no file can be called like this
         raise CannotConnect(f"{target}: cannot look for its host key: {error}") from error
 
 
