@@ -1,5 +1,6 @@
 """Fixtures with real machines: a plugin that tests/conftest.py loads for all tests."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,6 +24,9 @@ from tests.machines import (
     rpm_missing,
     sshd_missing,
 )
+from tests.waits import eventually
+
+PATIENCE = 5.0  # seconds that containers have, after their test, to go
 
 
 @pytest.fixture
@@ -97,9 +101,12 @@ def podman_image(podman_base: str) -> Iterator[str]:
 
     A test that leaves a container of it behind fails.
     """
-    before = containers_of(podman_base)
+    before = {*containers_of(podman_base)}
     yield podman_base
-    if left := sorted({*containers_of(podman_base)} - {*before}):
+    # One that somebody else is just making is shown by any name of the image, for a moment.
+    with contextlib.suppress(AssertionError):
+        eventually(lambda: before.issuperset(containers_of(podman_base)), PATIENCE)
+    if left := sorted({*containers_of(podman_base)} - before):
         for name in left:
             remove_container(name)
         pytest.fail(f"the test left behind: containers {', '.join(left)}", pytrace=False)
