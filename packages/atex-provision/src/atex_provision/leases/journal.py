@@ -82,12 +82,16 @@ class LeaseJournal:
                 self._check_free(lease)
             if self._path(lease.name).exists():
                 raise JournalError(f"there is a lease {lease.name} already")
-            self._write(lease)
+            try:
+                self._write(lease)
+            except OSError:  # perhaps of the last sync only
+                self._path(lease.name).unlink(missing_ok=True)
+                raise
 
     def amend(self, name: str, change: Callable[[Lease], Lease]) -> Lease:
         """Changes a lease and returns what it is now. `change` makes no calls to the journal.
 
-        Raises NoLease, JournalError; then it is as it was.
+        Raises NoLease, JournalError; then it is as it was, or, if the disk fails, as it was to be.
         """
         with self._locked():
             lease = self.read(name)
