@@ -1,11 +1,14 @@
 """Containers as machines: what only they do."""
 
+import threading
 import time
 
 import pytest
-from atex_provision import LeaseJournal, PodmanFailed, PodmanProvisioner, adopt
+from atex_provision import Aborted, LeaseJournal, PodmanFailed, PodmanProvisioner, adopt
 from atex_provision.podman import container
 from atex_provision.podman.command import podman
+
+from tests.waits import PATIENCE, Background, still_waiting
 
 
 def test_a_container_is_called_like_its_lease(podman_image: str) -> None:
@@ -45,3 +48,20 @@ def test_who_adopts_a_container_of_systemd_waits_for_its_boot(podman_image: str)
         said = machine.connection.run("systemctl is-system-running").stdout
         assert said in {b"running\n", b"degraded\n"}  # its sshd has no host keys
     assert container.state(name) is None
+
+
+def test_who_waits_for_a_turn_is_aborted(
+    podman_image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Containers come up a few at a time."""
+    monkeypatch.setattr("atex_provision.provisioner.podman._turns", threading.Semaphore(0))
+    provisioner = PodmanProvisioner(podman_image, network="none")
+    coming = threading.Event()
+    provisioner.on_progress = lambda moment, words: coming.set() if moment == "boot" else None
+    reserving = Background(provisioner.reserve)
+    assert coming.wait(PATIENCE)
+    with still_waiting(reserving):
+        provisioner.abort()
+        with pytest.raises(Aborted):
+            reserving.result()
+    assert provisioner.left is None

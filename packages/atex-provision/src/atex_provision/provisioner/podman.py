@@ -4,8 +4,11 @@ The container is called like its lease, so whoever has the lease's file finds it
 the process that wanted it. Its end is podman's matter (`--timeout`).
 """
 
+import os
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar, Self
 
 import msgspec
@@ -18,6 +21,11 @@ from atex_provision.podman import container
 from atex_provision.podman.command import Interruptible
 from atex_provision.podman.image import ImagePreparer, preparing
 from atex_provision.provisioner.leased import DAY, LeasedProvisioner
+
+# Containers of this process that come up at the same time. These keep all cores busy; more would not be
+# there sooner, but the first of them much later.
+_turns = threading.BoundedSemaphore(2 * (os.cpu_count() or 1))
+LOOK = 1.0  # seconds between looks whether it is over, for who waits for that
 
 
 class PodmanProvisioner(LeasedProvisioner):
@@ -74,12 +82,23 @@ class PodmanProvisioner(LeasedProvisioner):
         image = preparer.image_for(self.settings.image, self.prepare)
         self._progress("boot", f"making a container of {image}")
         settings = msgspec.structs.replace(self.settings, image=image)
-        making = container.create(
-            lease.name, settings, lease=lease.name, seconds=lease.ends - time.time()
-        )
-        self._podman.finish(making)
-        self._check_over()
-        container.start(lease.name)
+        with self._turn():
+            seconds = lease.ends - time.time()
+            self._podman.finish(
+                container.create(lease.name, settings, lease=lease.name, seconds=seconds)
+            )
+            self._check_over()
+            container.start(lease.name)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Waits until few enough others of this process are coming up. Raises Aborted."""
+        while not _turns.acquire(timeout=LOOK):
+            self._check_over()
+        try:
+            yield
+        finally:
+            _turns.release()
 
     def _connection(self, lease: Lease) -> Connection:
         return PodmanConnection(
