@@ -45,7 +45,7 @@ def command(names: tuple[str, ...], dry: bool, older_than: float | None) -> int:
         raise Refused(str(error)) from error
     for problem in problems:
         terminal.complain(f"atex: {terminal.quote(problem)}")
-    wanted = _named(leases, names) if names else leases
+    wanted = _named(leases, [name.removeprefix("lease:") for name in names]) if names else leases
     latest = time.time() - (older_than or 0.0)
     shown = [lease for lease in wanted if _nobody_holds(lease) and lease.created <= latest]
     if not shown:
