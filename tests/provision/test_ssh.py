@@ -108,7 +108,7 @@ def test_each_kind_of_key(kind: str, sshd: Sshd, tmp_path: Path) -> None:
     with ssh_to(sshd, identity=str(key)) as connection:
         assert connection.run("true").exit_code == 0
     subprocess.run(["ssh-add", "-q", key], check=True)
-    encrypt = ["ssh-keygen", "-q", "-p", "-N", "secret", "-f", key]
+    encrypt = ["ssh-keygen", "-q", "-p", "-N", "secret", "-f", str(key)]
     subprocess.run(encrypt, check=True, capture_output=True)
     with ssh_to(sshd, identity=str(key)) as connection:
         assert connection.run("true").exit_code == 0

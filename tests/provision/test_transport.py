@@ -9,10 +9,10 @@ import threading
 import paramiko
 import pytest
 from atex_provision import SshConnection
+from atex_provision.ssh.channels import WINDOW
 from atex_provision.ssh.transport import (
     LARGEST_PACKET,
     PACKET,
-    WINDOW,
     BoundedPacketizer,
     BoundedTransport,
     close_transport,

@@ -16,16 +16,11 @@ from paramiko.buffered_pipe import PipeTimeout
 from atex_provision.connection.base import Channel, Connection
 from atex_provision.errors import CannotConnect, ConnectionLost
 from atex_provision.host import Host
+from atex_provision.ssh.channels import StderrTail, open_window
 from atex_provision.ssh.config import HostKeys, find_target
 from atex_provision.ssh.dial import Dial
 from atex_provision.ssh.login import login_command
-from atex_provision.ssh.transport import (
-    PACKET,
-    BoundedTransport,
-    StderrTail,
-    close_transport,
-    open_window,
-)
+from atex_provision.ssh.transport import PACKET, BoundedTransport, close_transport
 
 CONNECT_TIME = 30.0  # seconds
 

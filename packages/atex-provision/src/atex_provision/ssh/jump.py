@@ -12,9 +12,10 @@ import paramiko
 from paramiko.buffered_pipe import PipeTimeout
 
 from atex_provision.errors import CannotConnect, ConnectTimeout
+from atex_provision.ssh.channels import open_window
 from atex_provision.ssh.config import Target
 from atex_provision.ssh.route import Route
-from atex_provision.ssh.transport import PACKET, BoundedTransport, close_transport, open_window
+from atex_provision.ssh.transport import PACKET, BoundedTransport, close_transport
 
 
 class Hop(Protocol):
