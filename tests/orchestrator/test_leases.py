@@ -1,6 +1,7 @@
 """What a run does with leases: sessions are noted in them, machines of failed tests kept, prepared ones used."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from atex_orchestrator.events import (
     Event,
     MachineComing,
     MachineDiffers,
+    MachineExpired,
     MachineKept,
     MachineReady,
     MachineReleased,
@@ -155,6 +157,15 @@ def test_a_machine_that_is_not_what_it_should_be(story: Story) -> None:
     story.run(LocalProvisioner, *["sleep 0.1"] * 4, machines=2)
     [event] = [event for event in story.events if isinstance(event, MachineDiffers)]
     assert "tests of platform p were chosen for arch=s390x" in event.reason
+
+
+def test_a_machine_whose_lease_has_ended_is_replaced(story: Story) -> None:
+    story.hold_failed = True
+    summary = story.run(partial(LocalProvisioner, duration=0.1), "false", "sleep 0.1", "true")
+    assert summary.counts == {"pass": 2, "fail": 1}
+    expired = [event.machine for event in story.events if isinstance(event, MachineExpired)]
+    assert expired == ["local", "local-2", "local-3"]
+    assert summary.troubles == ()  # nor was the first one kept
 
 
 def test_nothing_is_kept_that_nobody_asked_for(story: Story) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from atex_fmf import Test
 from atex_orchestrator.events import (
     During,
+    MachineExpired,
     MachineFailed,
     MachineReady,
     MachineReleased,
@@ -69,6 +70,10 @@ def failed(
 
 def released(worker: int, platform: str = "p") -> MachineReleased:
     return MachineReleased(worker=worker, platform=platform)
+
+
+def expired(worker: int, platform: str = "p") -> MachineExpired:
+    return MachineExpired(worker=worker, platform=platform, machine=f"m{worker}")
 
 
 def one_platform(tests: int, *sizes: int) -> Scheduler:
@@ -321,6 +326,19 @@ def test_no_machine_is_kept_when_the_run_is_stopped() -> None:
     assert scheduler.handle(finished(1, 1, status="fail")) == [Release(1)]
 
 
+def test_a_machine_whose_lease_has_ended_is_replaced_when_it_is_given_back() -> None:
+    scheduler = holding(3, 1)
+    assert scheduler.handle(expired(1)) == []
+    assert scheduler.handle(finished(1, 1, status="fail")) == [Release(1)]  # it can not be kept
+    assert scheduler.handle(released(1)) == [Reserve(2, 0)]
+    assert runs(scheduler.handle(ready(2))) == [(2, 2)]
+    assert runs(scheduler.handle(finished(2, 2))) == [(2, 3)]
+    scheduler.handle(expired(2))
+    assert scheduler.handle(finished(2, 3)) == [Release(2)]
+    assert scheduler.handle(released(2)) == []
+    assert scheduler.done
+
+
 @dataclass
 class Simulation:
     """A pool that does what it is told, in an order that hypothesis chooses."""
@@ -337,6 +355,7 @@ class Simulation:
     decided: Counter[int] = field(default_factory=Counter)
     last_failed: set[int] = field(default_factory=set)  # workers whose last test failed
     kept: set[int] = field(default_factory=set)
+    expired: set[int] = field(default_factory=set)
     stopped: bool = False
 
     def carry_out(self, decisions: list[Decision]) -> None:
@@ -350,7 +369,7 @@ class Simulation:
                     replaced = sum(
                         max(0, self.asked[n] - size) for n, size in enumerate(self.sizes)
                     )
-                    assert replaced <= min(self.replaceable, REPLACEMENTS)
+                    assert replaced <= min(self.replaceable, REPLACEMENTS) + len(self.expired)
                 case Run(worker=worker, test=test):
                     assert worker not in self.running
                     assert worker not in self.coming | self.leaving
@@ -362,7 +381,7 @@ class Simulation:
                     self.leaving.add(worker)
                 case Keep(worker=worker):
                     assert worker not in self.running
-                    assert worker in self.last_failed
+                    assert worker in self.last_failed - self.expired
                     assert not self.kept
                     waiting = self.decided.total() < self.tests
                     assert self.running or self.coming or worker in self.leaving or not waiting
@@ -395,8 +414,11 @@ class Simulation:
             status = choose.draw(st.sampled_from(["pass", "fail"]))
             self.last_failed.discard(worker)
             self.last_failed |= {worker} if status == "fail" else set()
-            if dies:
-                self.carry_out(self.scheduler.handle(failed(worker, "dead", during="test")))
+            expires = choose.draw(st.booleans())
+            if dies or expires:
+                ended = expired(worker) if expires else failed(worker, "dead", during="test")
+                self.expired |= {worker} if expires else set()
+                self.carry_out(self.scheduler.handle(ended))
                 del self.running[worker]
                 self.leaving.add(worker)
                 self.carry_out(self.scheduler.handle(finished(worker, serial, status=status)))
@@ -463,6 +485,6 @@ def test_every_test_is_decided_exactly_once_whatever_happens(
     assert not simulation.running
     assert not simulation.leaving
     if hold_failed and not simulation.stopped:
-        assert simulation.kept or not simulation.last_failed
+        assert simulation.kept or not simulation.last_failed - simulation.expired
     else:
         assert hold_failed or not simulation.kept

@@ -43,6 +43,8 @@ class Progress:
                 self._terminal.complain(f"atex: {self._terminal.quote(reason, REASON)}")
             case events.MachineOccupied(reason=reason) | events.MachineDiffers(reason=reason):
                 self._terminal.complain(f"atex: {self._terminal.quote(reason, REASON)}")
+            case events.MachineExpired(machine=machine):
+                self._terminal.complain(f"atex: {machine} takes no more tests: its lease has ended")
             case events.MachineKept():
                 first, *rest = describe_kept(event, self._terminal)
                 self._terminal.complain("\n".join(["atex: " + first, *rest]))

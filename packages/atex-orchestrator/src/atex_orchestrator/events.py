@@ -140,6 +140,12 @@ class MachineFailed(OfWorker, frozen=True, kw_only=True, tag="failed"):
     tail: tuple[str, ...] = ()  # its last lines
 
 
+class MachineExpired(OfWorker, frozen=True, kw_only=True, tag="expired"):
+    """Its lease has ended: it takes no more tests. Comes before the TestFinished of the one that was running there."""
+
+    machine: str
+
+
 class MachineKept(OfWorker, frozen=True, kw_only=True, tag="kept"):
     """The machine stays reserved when the run is over, as this test left it; `finish` did not run there."""
 
@@ -173,6 +179,7 @@ Event = (
     | TestStarted
     | TestFinished
     | MachineFailed
+    | MachineExpired
     | MachineKept
     | MachineReleased
 )

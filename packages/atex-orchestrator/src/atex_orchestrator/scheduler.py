@@ -6,10 +6,10 @@ the decisions out, in their order, and says by events what came of them.
 The rules: tests of a platform start in the plan's order; a free machine takes the next one; nobody waits for the last
 machine to come; no more machines are asked for than there are tests waiting; a machine that nothing is left for is
 let go at once; one that failed is not used again; one that was reserved and failed before its first test is replaced,
-when it is given back and after those that nobody asked for yet, so many times for a platform; a platform without
-machines gives its waiting tests up; a test under which the agent was killed is run once more, where it was. Every test
-is decided upon: it is run, or given up. Where that is asked for, one machine of each platform on which a test failed is
-kept as it is, but for the last one as long as tests are waiting for it.
+when it is given back and after those that nobody asked for yet, so many times for a platform; one whose lease has ended
+likewise, any number of times; a platform without machines gives its waiting tests up; a test under which the agent was
+killed is run once more, where it was. Every test is decided upon: it is run, or given up. Where that is asked for, one
+machine of each platform on which a test failed is kept as it is, but not the last one while tests are waiting for it.
 """
 
 from collections import deque
@@ -21,6 +21,7 @@ from atex_fmf import Test
 
 from atex_orchestrator.events import (
     Event,
+    MachineExpired,
     MachineFailed,
     MachineReady,
     MachineReleased,
@@ -155,6 +156,8 @@ class Scheduler:
                 return self._freed(number)
             case MachineFailed():
                 return self._failed(event)
+            case MachineExpired(worker=number):
+                self._expired(number)
             case MachineReleased(worker=number):
                 return self._gone(number)
         return []
@@ -198,7 +201,7 @@ class Scheduler:
 
     def _may_keep(self, worker: _Worker) -> bool:
         platform = worker.platform
-        if not self._hold_failed or self._stopped or platform.has_kept:
+        if not self._hold_failed or self._stopped or platform.has_kept or worker.is_replaced:
             return False
         is_last = worker.state is not _State.LEAVING and platform.usable == 1
         return not (is_last and platform.waiting)
@@ -223,6 +226,13 @@ class Scheduler:
             platform.due += 1
         self._let_go(event.worker)  # it leaves by itself, or waits to be told after its test
         return self._staff(platform)
+
+    def _expired(self, number: int) -> None:
+        worker = self._workers.get(number)
+        if worker is not None and worker.state is not _State.LEAVING:
+            worker.is_replaced = True
+            worker.platform.due += 1
+            self._let_go(number)  # it waits to be told after its test
 
     def _gone(self, number: int) -> list[Decision]:
         worker = self._workers.get(number)

@@ -33,6 +33,7 @@ from atex_orchestrator.events import (
     During,
     Event,
     MachineComing,
+    MachineExpired,
     MachineFailed,
     MachineIncomplete,
     MachineKept,
@@ -99,6 +100,7 @@ class Worker:
         self._reachable = True
         self._told = ""  # how it comes, last
         self._last_test = ""
+        self._lease_end: float | None = None
         self._holdings = Holdings(f"worker-{number}")
         self._to_finish: Executor | None = None  # where prepare was begun
         self._thread = threading.Thread(target=self._main, name=f"worker-{number}", daemon=True)
@@ -180,6 +182,7 @@ class Worker:
             _log.info("%s failed before: there is no other machine", machine.name)
             return
         self._given_name = machine.name
+        self._lease_end = machine.lease_end
         name = self.machine = self._register.claim(machine.name)
         _log.info("%s is reserved for platform %s: %s", name, self.platform, machine.facts)
         self._say(MachineReserved, facts=machine.facts, lease=machine.lease)
@@ -242,6 +245,9 @@ class Worker:
         if outcome.sink_error is not None:
             self.error = outcome.sink_error
             self._failed(outcome.sink_error)
+        elif self._lease_end is not None and time.time() >= self._lease_end:
+            self._reachable = not outcome.machine_lost
+            self._say(MachineExpired)
         elif not outcome.machine_usable:
             self._reachable = not outcome.machine_lost
             self._failed(outcome.note or "the machine is out of use")
