@@ -45,6 +45,17 @@ def test_it_lives_as_long_as_the_connection(
     eventually(lambda: is_gone(tmp_path / "pid"))
 
 
+def test_a_jump_host_behind_a_command(sshd: Sshd, home: Path, tmp_path: Path) -> None:
+    say(
+        home,
+        f"Host hop\n HostName {sshd.address}\n Port {sshd.port}\n User {sshd.user}\n"
+        f" IdentityFile {sshd.identity}\n ProxyCommand {FORWARD.format(pid=tmp_path / 'pid')}\n",
+    )
+    with ssh_to(sshd, jump="hop") as connection:
+        assert connection.run("echo through").stdout == b"through\n"
+    eventually(lambda: is_gone(tmp_path / "pid"))
+
+
 def test_it_ends_with_a_killed_process_of_ours(sshd: Sshd, home: Path, tmp_path: Path) -> None:
     say(home, f"ProxyCommand {STUBBORN.format(pid=tmp_path / 'pid')}\n")
     script = (

@@ -371,6 +371,21 @@ def test_at_most_eight_handshakes_at_once() -> None:
             peer.close()
 
 
+@pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.nightly)])
+def test_many_connections_of_one_process(count: int, sshd: Sshd) -> None:
+    """Made all at once, used all at once, and each of them costs a thread."""
+    before = threading.active_count()
+    connections = [ssh_to(sshd) for _ in range(count)]
+    for connecting in [Background(connection.connect) for connection in connections]:
+        connecting.result(3 * PATIENCE)
+    assert threading.active_count() == before + count
+    uses = [Background(lambda one=one: one.run("echo in")) for one in connections]  # type: ignore[misc]
+    assert {use.result(3 * PATIENCE).stdout for use in uses} == {b"in\n"}
+    for connection in connections:
+        connection.close()
+    assert threading.active_count() == before
+
+
 # How it is lost
 
 
