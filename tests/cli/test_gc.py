@@ -102,7 +102,7 @@ def test_what_was_kept_is_given_back_by_name_or_when_its_time_is_up(
 def test_only_what_is_named(atex: Atex, journal: LeaseJournal) -> None:
     leave(journal, "local-aaaaaa")
     other = leave(journal, "local-bbbbbb")
-    assert atex("gc", "local-aaaaaa").code == 0
+    assert atex("gc", "lease:local-aaaaaa").code == 0
     assert journal.leases() == [other]
     unknown = atex("gc", "local-aaaaaa")
     assert unknown.code == 64

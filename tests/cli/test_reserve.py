@@ -184,7 +184,7 @@ def test_a_second_ctrl_c_leaves_at_once(
         (["local", "--for", "0s"], "no time"),
         (["local", "--for", "soon"], "soon"),
         (["local", "--plan", "/p"], "--prepare"),
-        (["lease:no-such-aaaaaa"], "no lease no-such-aaaaaa"),
+        (["lease:local-aaaaaa"], "held already"),
         (["podman"], "name an image"),
         (["ssh:@no-such-file"], "no-such-file"),
         (["podman:@no-such-file"], "no-such-file"),

@@ -1,12 +1,12 @@
 """`atex reserve`: holds machines, prepared if wanted, until Ctrl-C."""
 
 import os
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import click
-from atex_executor import FolderSink, Mask, Pack
+from atex_executor import FolderSink, Mask, Pack, SinkError
 from atex_orchestrator.results import FILES, LOG
 from atex_provision import HostKeys
 
@@ -20,7 +20,6 @@ from atex_cli.exit_codes import INFRASTRUCTURE, PASSED, SIGNALLED
 from atex_cli.holding import Holding
 from atex_cli.invocation import Invocation
 from atex_cli.output import output_folder
-from atex_cli.platforms import Staff
 from atex_cli.preparing import Preparation
 from atex_cli.progress import Progress
 from atex_cli.signals import stopped_by_signals
@@ -77,8 +76,9 @@ def command(
     """
     if tree is None and (plan is not None or output is not None):
         raise Refused("--plan and --output are about what is prepared: add --prepare")
+    if lease := next((pool for pool in pools if pool.startswith("lease:")), None):
+        raise Refused(f"{lease} is held already: run tests on it by `atex run --on {lease}`")
     staffs = read_pools(pools, context, identity)
-    platforms = [staff.platform for staff in staffs]
     variables = read_environment(environment, os.environ)
     secrets = read_secrets(secret, os.environ)
     terminal = Terminal(Mask(secrets.values()))
@@ -86,42 +86,48 @@ def command(
         duration=duration, purpose="atex reserve", take_over=take_over, host_keys=host_keys
     )
     with ExitStack() as stack:
-        preparations: dict[str, Preparation] = {}
-        folder = Path()
+        folder, preparations = Path(), {}
         if tree is not None:
+            platforms = [staff.platform for staff in staffs]
             suites = read_suites(platforms, tree, plan, (), context, variables, exclude)
             for notice in notices_of(platforms, suites):
                 terminal.complain(f"atex: {notice}")
             folder = output_folder(output)
             invocation.log = folder / LOG
-            sink = stack.enter_context(FolderSink(folder))
-            for platform, suite in zip(platforms, suites, strict=True):
-                preparations[platform.name] = Preparation(
+            prepare = partial(
+                Preparation,
+                sink=stack.enter_context(_open(folder)),
+                environment=variables,
+                secrets=secrets,
+                take_over=take_over,
+                become=become,
+            )
+            preparations = {
+                platform.name: prepare(
                     platform=platform.name,
                     suite=suite,
                     pack=stack.enter_context(Pack(suite, exclude=exclude)),
-                    sink=sink,
-                    environment=variables,
-                    secrets=secrets,
-                    take_over=take_over,
-                    become=become,
                 )
+                for platform, suite in zip(platforms, suites, strict=True)
+            }
         holding = Holding(terminal, Progress(terminal, folder / FILES))
-        return _hold(holding, staffs, terms, preparations, invocation)
+        for staff in staffs:
+            preparation = preparations.get(staff.platform.name)
+            for supply in staff.supplies:
+                factory = supply.open(terms)
+                for _ in range(supply.machines):
+                    holding.add(staff.platform, factory, preparation)
+        return _hold(holding, invocation)
 
 
-def _hold(
-    holding: Holding,
-    staffs: Sequence[Staff],
-    terms: Terms,
-    preparations: Mapping[str, Preparation],
-    invocation: Invocation,
-) -> int:
-    for staff in staffs:
-        for supply in staff.supplies:
-            factory = supply.open(terms)
-            for _ in range(supply.machines):
-                holding.add(staff.platform, factory, preparations.get(staff.platform.name))
+def _open(folder: Path) -> FolderSink:
+    try:
+        return FolderSink(folder)
+    except SinkError as error:
+        raise Refused(str(error)) from error
+
+
+def _hold(holding: Holding, invocation: Invocation) -> int:
     with stopped_by_signals(holding) as signals:
         invocation.signals = signals
         outcome = holding.run()
