@@ -147,3 +147,24 @@ def test_a_connection_to_systemd_has_booted(podman_image: str) -> None:
                 connection.connect()
     finally:
         container.remove(name)
+
+
+def test_nobody_comes_in_while_systemd_waits_for_all_to_go(podman_image: str) -> None:
+    name = f"atex-test-{os.getpid()}-stubborn"
+    _bring_up(name, podman_image, systemd=True)
+    first = Path("/proc", podman("inspect", "--format={{.State.Pid}}", name).strip(), "comm")
+    stubborn = "trap '' TERM; echo trapped; while :; do sleep 0.1; done"
+    try:
+        with (
+            PodmanConnection(name, systemd=True) as connection,
+            connection.open(stubborn) as channel,
+        ):
+            assert channel.receive(100) == b"trapped\n"
+            connection.run("systemctl reboot")
+            eventually(lambda: first.read_text().startswith("systemd-shutdow"))
+            with pytest.raises(ConnectionLost, match="going down"):
+                connection.run("true")
+            with pytest.raises(CannotConnect, match="going down"):
+                connection.connect()
+    finally:
+        container.remove(name)

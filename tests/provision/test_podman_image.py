@@ -87,10 +87,10 @@ def config_of(image: str) -> str:
 
 
 def test_an_image_with_python_is_used_as_it_is(podman_image: str) -> None:
-    assert preparer().image_for(podman_image) == podman_image
     told: list[str] = []
-    assert preparer(told).image_for(podman_image) == podman_image
-    assert told == []  # nothing was run for that
+    for _ in range(2):
+        assert preparer(told).image_for(podman_image) == podman_image
+    assert told == []
     assert prepared_of(podman_image) == []
 
 
@@ -169,7 +169,7 @@ def test_who_waits_may_be_aborted_and_else_fails_as_the_one_he_waits_for(bare_im
     second = Background(lambda: aborted.image_for(bare_image, recipe))
     third_told: list[str] = []
     third = Background(lambda: preparer(third_told).image_for(bare_image, recipe))
-    waits = f"{bare_image} is being prepared by process {os.getpid()}; waiting for it"
+    waits = f"process {os.getpid()} looks at {bare_image} or prepares it; waiting for it"
     eventually(lambda: waits in told and waits in third_told)
     over.set()
     with pytest.raises(Aborted):

@@ -16,8 +16,14 @@ from atex_provision.podman.command import Interruptible, PodmanCommand, last_wor
 
 # Before the command says a word it is said for it that it has begun: podman's own failures have
 # exit codes and words that a command may have as well.
+# And while systemd-shutdown waits for all to end whom it told to, nobody comes in who was not told:
+# it would wait ten seconds for him.
 BEGAN = b"atex: the command begins here\n"
-_LOGIN = 'echo "$0" >&2; cd ~ 2>/dev/null; exec /bin/sh -c "$1"'
+_LOGIN = """\
+read -r first </proc/1/comm
+case $first in systemd-shutdow*) echo "the container is going down" >&2; exit 125 ;; esac
+echo "$0" >&2; cd ~ 2>/dev/null; exec /bin/sh -c "$1"
+"""
 
 SUSPICIOUS = 125  # the least exit code that may come from podman, or from the container's end
 EXIT_TIME = 5.0  # seconds for a `podman exec` to end when it has nothing more to say
@@ -26,6 +32,8 @@ BOOT_TIME = 60.0  # seconds for systemd to start what it starts
 _BOOTED = """\
 i=0
 while [ $i -lt 500 ]; do
+    read -r first </proc/1/comm
+    case $first in systemd-shutdow*) echo "the container is going down" >&2; exit 1 ;; esac
     case "$(systemctl is-system-running 2>/dev/null)" in
         running | degraded | maintenance) exit 0 ;;
     esac
@@ -120,12 +128,16 @@ class PodmanConnection(ProcessConnection):
         return _ExecChannel(self, command, started_at, number)
 
     def _stopped_since(self, started_at: str) -> bool:
-        """Whether the container does not run any more as it did; no if that cannot be told."""
+        """Whether the container does not run any more as it did, or is about to stop; no if that cannot
+        be told.
+        """
         try:
             state = container.state(self.name)
         except PodmanFailed:
             return False
-        return state is None or not state.running or state.started_at != started_at
+        if state is None or not state.running or state.started_at != started_at:
+            return True
+        return state.going_down  # which is what ended the command
 
     def _lose(self, number: int, why: str) -> ConnectionLost:
         """The error of a channel that has ended before its command. connect() has to be called, unless

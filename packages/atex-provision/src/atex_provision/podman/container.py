@@ -34,11 +34,21 @@ class State(msgspec.Struct, frozen=True, rename="pascal"):
     """"created", "running", "exited", "stopping", "paused" ..."""
     started_at: str
     """When it was started last; another one after each restart."""
+    pid: int = 0
+    """Of its first process, as this machine sees it."""
 
     @property
     def running(self) -> bool:
         """Whether commands can be run in it."""
         return self.status == "running"
+
+    @property
+    def going_down(self) -> bool:
+        """Whether its systemd has told all processes to end, and waits for that."""
+        try:
+            return Path(f"/proc/{self.pid}/comm").read_text().startswith("systemd-shutdow")
+        except OSError:  # it is gone
+            return False
 
 
 def create(name: str, settings: Settings, *, lease: str, seconds: float) -> PodmanCommand:

@@ -38,21 +38,27 @@ PULL_TIME = 1800.0  # seconds
 PREPARE_TIME = 1800.0  # seconds for all commands; podman enforces it
 COMMIT_TIME = 600.0  # seconds
 LINES = 20  # of what was printed, in a message
-LOOK = 1.0  # seconds between looks whether another one has come to an end
+AGAIN = 1.0  # seconds between looks whether another one has come to an end
 
-# sh, POSIX; "$@" are the caller's commands. The agent looks for python3 in the same places. The
-# last line tells what has become of it; before it is what everything has printed.
-SCRIPT = """\
+# sh, POSIX. The agent looks for python3 in the same places.
+_HAS_PYTHON = """\
 has_python() {
     for p in python3 /usr/libexec/platform-python /usr/bin/python3.[0-9]*; do
         "$p" -ISc 'import sys; sys.exit(sys.version_info < (3, 6))' 2>/dev/null && return
     done
     return 1
 }
-has() {
+"""
+LOOK = f"{_HAS_PYTHON} if has_python; then echo yes; else echo no; fi"
+
+# "$@" are the caller's commands. The last line tells what has become of it; before it is what
+# everything has printed.
+SCRIPT = f"""\
+{_HAS_PYTHON}
+has() {{
     command -v "$1" >/dev/null
-}
-install_python() {
+}}
+install_python() {{
     if has dnf; then dnf -y install python3 && dnf clean all
     elif has microdnf; then microdnf -y install python3 && microdnf clean all
     elif has yum; then yum -y install python3 && yum clean all
@@ -64,14 +70,13 @@ install_python() {
     elif has zypper; then zypper --non-interactive install python3 && zypper clean --all
     else echo "no package manager that ATEX knows"
     fi
-}
+}}
 exec 2>&1 </dev/null
 for command; do
-    sh -ec "$command" || { echo "failed: $command"; exit; }
+    sh -ec "$command" || {{ echo "failed: $command"; exit; }}
 done
-has_python && [ $# = 0 ] && { echo complete; exit; }
 has_python || install_python
-has_python || { echo "failed: there is no python3 >= 3.6, and it could not be installed"; exit; }
+has_python || {{ echo "failed: there is no python3 >= 3.6, and it could not be installed"; exit; }}
 echo prepared
 """
 
@@ -199,46 +204,48 @@ class ImagePreparer:
         return msgspec.json.decode(said, type=list[_Image])[0]
 
     def _prepare(self, name: str, base: _Image, commands: Sequence[str], digest: str) -> str:
-        self._tell(f"preparing {name}")
         container = preparing(self._lease)
         try:
-            if self._run(container, base.id, commands):
+            self._bring_up(container, base)
+            if not commands and self._has_python(container):
                 _seen.complete(digest)
                 return name
-            labels = {PREPARED_LABEL: digest, BASE_LABEL: name, LABEL: ""}
-            changes = [f"LABEL {label}={json.dumps(value)}" for label, value in labels.items()]
-            changes += base.config.instructions()
-            options = [f"--change={change}" for change in changes]
-            self._podman(
-                "commit",
-                "--quiet",
-                "--pause=false",
-                *options,
-                container,
-                _tag(digest),
-                timeout=COMMIT_TIME,
-            )
+            self._tell(f"preparing {name}")
+            self._run(container, name, commands)
+            self._commit(container, name, base, digest)
             return _tag(digest)
         except PodmanFailed as error:
             self._pause(0)  # raises if it was an abort that took the container away
-            failure = PodmanFailed(f"{name} could not be prepared: {error}", error.exit_code)
-            _seen.failed(digest, failure)
-            raise failure from error
+            _seen.failed(digest, error)
+            raise
         finally:
             with contextlib.suppress(ProvisionError):  # the lease's end removes it, too
                 remove(container)
 
-    def _run(self, container: str, image: str, commands: Sequence[str]) -> bool:
-        """Prepares a container; whether nothing was to be done. Raises PodmanFailed."""
-        settings = Settings(image=image, network=self._network)
+    def _bring_up(self, container: str, base: _Image) -> None:
+        settings = Settings(image=base.id, network=self._network)
         making = create(container, settings, lease=self._lease, seconds=PREPARE_TIME)
         self._by.finish(making, timeout=SHORT_TIME)
         start(container)
+
+    def _has_python(self, container: str) -> bool:
+        said = self._podman("exec", container, "sh", "-c", LOOK, timeout=SHORT_TIME)
+        return said.strip() == "yes"
+
+    def _run(self, container: str, name: str, commands: Sequence[str]) -> None:
         script = ["sh", "-c", SCRIPT, "sh", *commands]
-        *said, end = self._podman("exec", container, *script, timeout=PREPARE_TIME).splitlines()
-        if end not in {"complete", "prepared"}:
-            raise PodmanFailed("\n".join([end, *said[-LINES:]]))
-        return end == "complete"
+        output = self._podman("exec", container, *script, timeout=PREPARE_TIME)
+        *said, end = output.splitlines() or [""]
+        if end != "prepared":
+            words = "\n".join([end, *said[-LINES:]])
+            raise PodmanFailed(f"{name} could not be prepared: {words}")
+
+    def _commit(self, container: str, name: str, base: _Image, digest: str) -> None:
+        labels = {PREPARED_LABEL: digest, BASE_LABEL: name, LABEL: ""}
+        changes = [f"LABEL {label}={json.dumps(value)}" for label, value in labels.items()]
+        changes += base.config.instructions()
+        options = ["--quiet", "--pause=false", *(f"--change={change}" for change in changes)]
+        self._podman("commit", *options, container, _tag(digest), timeout=COMMIT_TIME)
 
     def _podman(self, *arguments: str, timeout: float) -> str:
         return self._by.finish(PodmanCommand(*arguments), timeout=timeout)
@@ -262,9 +269,11 @@ class ImagePreparer:
                     file.seek(0)
                     holder = file.read(20)
                     if holder != told:
-                        self._tell(f"{name} is being prepared by process {holder}; waiting for it")
+                        self._tell(
+                            f"process {holder} looks at {name} or prepares it; waiting for it"
+                        )
                         told = holder
-                    self._pause(LOOK)
+                    self._pause(AGAIN)
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
