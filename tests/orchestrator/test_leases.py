@@ -19,7 +19,7 @@ from atex_orchestrator.events import (
     TestFinished,
     TestStarted,
 )
-from atex_provision import LeaseJournal, LocalProvisioner, Platform, Provisioner, adopt
+from atex_provision import LeaseJournal, LocalProvisioner, Platform, Provisioner, adopt, borrow
 
 from tests.orchestrator.provisioners import Keepable, Prepared, Sticky, Talkative
 
@@ -127,6 +127,14 @@ def test_one_that_can_not_be_kept_is_given_back(story: Story) -> None:
     assert summary.kept == ()
     assert [trouble.during for trouble in summary.troubles] == ["keep"]
     assert LeaseJournal().leases() == []
+
+
+def test_one_that_is_borrowed_stays_anyway(story: Story) -> None:
+    story.hold_failed = True
+    with Keepable() as machine:
+        summary = story.run(partial(borrow, machine.lease), "false")
+        assert [lease.name for lease in LeaseJournal().leases()] == [machine.lease]
+    assert (summary.kept, summary.troubles) == ((), ())
 
 
 def test_a_prepared_machine_is_not_prepared_again(story: Story) -> None:

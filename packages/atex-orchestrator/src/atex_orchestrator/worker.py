@@ -266,13 +266,16 @@ class Worker:
         self._during = "keep"
         self._holdings.close_session()
         lease = provisioner.keep(prepared=True)
-        self._say(
-            MachineKept,
-            test=self._last_test,
-            login=lease.login,
-            lease=lease.name,
-            until=timestamp(lease.ends),
-        )
+        if (
+            lease.kept
+        ):  # else it is borrowed from a process that lives, whose user knows how to get in
+            self._say(
+                MachineKept,
+                test=self._last_test,
+                login=lease.login,
+                lease=lease.name,
+                until=timestamp(lease.ends),
+            )
 
     def _finish(self) -> None:
         """Run the plan's finish where its prepare was begun and somebody can still be told to."""
