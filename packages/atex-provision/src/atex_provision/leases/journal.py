@@ -28,7 +28,7 @@ from atex_provision.leases.holder import Holder
 from atex_provision.leases.lease import NAME, Lease, beginning
 from atex_provision.state import state_folder
 
-LOCK_TIME = 10.0  # seconds; a writer needs milliseconds, unless its process is stopped
+LOCK_TIME = 60.0  # seconds; a writer needs milliseconds, but hundreds may queue up at a slow disk
 LOCK_AGAIN = 0.01  # seconds
 LARGEST = 1 << 20  # bytes of a lease
 
