@@ -198,6 +198,24 @@ def test_many_threads_and_hosts() -> None:
     assert sorted(turns) == list(range(20))
 
 
+def test_who_gives_up_does_not_keep_others_from_a_slot() -> None:
+    """A slot that becomes free wakes one thread, and that one is about to leave."""
+    host = Host(address="box")
+    queue, over = HostQueue([host], pause=30), threading.Event()
+    slot = queue.take(over, lambda words: None)
+    waits = [threading.Event(), threading.Event()]
+    gives_up = Background(lambda: queue.take(over, lambda words: waits[0].set()))
+    assert waits[0].wait(PATIENCE)
+    wants = Background(lambda: queue.take(threading.Event(), lambda words: waits[1].set()))
+    assert waits[1].wait(PATIENCE)
+    with still_waiting(gives_up), still_waiting(wants):
+        over.set()
+        queue.give_back(slot)
+        with pytest.raises(Aborted):
+            gives_up.result()
+        assert wants.result() == slot
+
+
 # Hosts that fail
 
 
@@ -352,7 +370,9 @@ def test_the_same_host_by_another_name(sshd: Sshd, home: Path) -> None:
     with other_has(host_of(sshd)) as other:
         pool = HostPool([Host(address="box", user=sshd.user, identity=str(sshd.identity))])
         provisioner = pool.provisioner()
+        said = progress(provisioner)
         waiting = Background(provisioner.reserve)
+        eventually(lambda: any(other.lease in words for _, words in said))
         with still_waiting(waiting):
             provisioner.abort()
             with pytest.raises(Aborted):

@@ -98,10 +98,11 @@ def test_abort_ends_a_reset(sshd: Sshd, tmp_path: Path, end: str) -> None:
 
 
 def test_a_host_is_rebooted_before_each_lease(light_host: LightHost) -> None:
-    pool = HostPool([reboots(light_host)])
+    """Also where it takes its time to go down."""
+    slowly = "setsid sh -c 'sleep 1.5; /run/machine/bin/reboot' >/dev/null 2>&1 </dev/null &"
     boots = [light_host.boot_id]
-    for _ in range(2):
-        with pool.provisioner() as machine:
+    for host in (reboots(light_host), host_of(light_host, reboot=slowly)):
+        with HostPool([host]).provisioner() as machine:
             there = machine.connection.run("cat /proc/sys/kernel/random/boot_id").stdout
             boots.append(there.decode().strip())
     assert len(set(boots)) == 3
