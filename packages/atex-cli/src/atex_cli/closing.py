@@ -66,7 +66,12 @@ def _print_failed(
 
 def _print_troubles(summary: Summary, terminal: Terminal) -> None:
     """Print which machines failed, but for those where a test tells of it."""
-    troubles = [trouble for trouble in summary.troubles if trouble.during != "test"]
+    by_cause = {
+        (trouble.reason, trouble.output): trouble
+        for trouble in summary.troubles
+        if trouble.during != "test"
+    }
+    troubles = list(by_cause.values())  # of machines that could not be had for one reason, one
     told: set[tuple[str, ...]] = set()  # machines of a kind fail in the same way
     for trouble in troubles[:MACHINES]:
         terminal.say()

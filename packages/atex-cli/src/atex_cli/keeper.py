@@ -199,7 +199,7 @@ class Keeper:
             return
         if not isinstance(error, ProvisionError | ExecutorError | TimeoutError):
             _log.exception("keeper %d broke", self.number)
-        reason, output = str(error) or type(error).__name__, ""
+        reason, output = " ".join(str(error).split()) or type(error).__name__, ""
         tail: tuple[str, ...] = ()
         if isinstance(error, PhaseFailed):
             reason, output, tail = error.reason, error.output, error.tail

@@ -25,7 +25,7 @@ class Progress:
         self._width = min(width, MAX_WIDTH)
         self._quiet = quiet
         self._told: set[tuple[str, ...]] = set()  # last lines of phases
-        self._awaited: set[str] = set()
+        self._said: set[str] = set()  # of machines that are not there, or not yet, or odd
 
     def __call__(self, event: Event) -> None:
         """Say what happened."""
@@ -36,13 +36,15 @@ class Progress:
                 status = self._terminal.status("infra", STATUS_WIDTH)
                 count = "1 test" if len(serials) == 1 else f"{len(serials)} tests"
                 self._terminal.say(f"{status} {count} of {event.platform} not started")
+            case (
+                events.MachineComing(moment="wait", words=reason)
+                | events.MachineFailed(machine=None, reason=reason)
+                | events.MachineOccupied(reason=reason)
+                | events.MachineDiffers(reason=reason)
+            ):
+                self._say_once(reason)
             case events.MachineFailed() | events.MachineIncomplete():
                 self._failed(event)
-            case events.MachineComing(moment="wait", words=reason) if reason not in self._awaited:
-                self._awaited.add(reason)  # of many machines that wait for one thing
-                self._terminal.complain(f"atex: {self._terminal.quote(reason, REASON)}")
-            case events.MachineOccupied(reason=reason) | events.MachineDiffers(reason=reason):
-                self._terminal.complain(f"atex: {self._terminal.quote(reason, REASON)}")
             case events.MachineExpired(machine=machine):
                 self._terminal.complain(f"atex: {machine} takes no more tests: its lease has ended")
             case events.MachineKept():
@@ -55,6 +57,13 @@ class Progress:
                 )
             case events.RunStopping(at_once=True):
                 self._terminal.complain("atex: leaving at once")
+
+    def _not_had(self, reason: str) -> None:
+        if (
+            reason not in self._causes
+        ):  # many machines wait for one thing, or are not to be had for one
+            self._causes.add(reason)
+            self._terminal.complain(f"atex: {self._terminal.quote(reason, REASON)}")
 
     def _failed(self, event: events.MachineFailed | events.MachineIncomplete) -> None:
         terminal = self._terminal
