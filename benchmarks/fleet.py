@@ -22,7 +22,7 @@ OPTIONS = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel
 def main() -> None:
     """Measure, and print the tables."""
     rounds = start(__doc__)
-    resident: dict[str, list[float]] = {"in all": [], "each machine": []}
+    resident: dict[str, list[float]] = {"all agents ready": [], "before the first": []}
     with light_hosts(MACHINES) as hosts:
         subjects = {
             "ATEX, agent ready": lambda: _agents_ready(hosts, resident),

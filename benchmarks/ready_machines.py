@@ -1,6 +1,6 @@
 """Prints once the agent is ready on all machines: `python -m benchmarks.ready_machines KEY ADDRESS...`
 
-The line has what is resident then in all, and what each machine has added to that, in MiB. Then the agents are ended.
+The line has what is resident then, and what was before the first connection, in MiB. Then the agents are ended.
 """
 
 import sys
@@ -29,8 +29,7 @@ def main() -> None:
 
     with ThreadPoolExecutor(len(addresses)) as pool:
         executors = list(pool.map(make_ready, addresses))
-        after = resident()
-        print(after, (after - before) / len(addresses), flush=True)
+        print(resident(), before, flush=True)
         list(pool.map(Executor.close, executors))
 
 

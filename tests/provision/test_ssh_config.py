@@ -215,6 +215,15 @@ def test_of_jump_and_command_the_first_holds(home: Path) -> None:
         target("d")
 
 
+@pytest.mark.parametrize("name", ["a;reboot", "$(reboot)", "`reboot`", "a|b", "-oProxyCommand=x"])
+def test_no_name_gives_orders_to_a_shell(name: str, home: Path) -> None:
+    say(home, "ProxyCommand nc %h %p\n")
+    with pytest.raises(BadConfiguration, match=r"would hand .* to a shell"):
+        target(name)
+    with pytest.raises(BadConfiguration, match=r"would hand .* to a shell"):
+        target(user=name)
+
+
 # Trust
 
 

@@ -1,6 +1,6 @@
 """Machines that run an ssh server.
 
-Guarantees: one thread per connection, and none when close() has returned. A channel that fails
+Guarantees: one thread per connection and jump host, and none when close() has returned. A channel that fails
 takes its connection with it: paramiko may stall after an error, with `is_active()` still true.
 
 `SshConnection._lock` guards `_transport` and `_dial`, and is never held while anything waits.

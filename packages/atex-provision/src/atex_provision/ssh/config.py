@@ -24,6 +24,9 @@ from atex_provision.ssh.known_hosts import GLOBAL_FILES, host_id, user_files
 DEFAULT_PORT = 22
 MOST_HOPS = 8  # jump hosts in a row; more are taken for a circle
 
+# Who writes a host's name, in an inventory for example, need not be who may run commands here.
+_FOR_SHELLS = re.compile(r"""^-|[\s'`"$\\;&<>|(){}]""")
+
 HostKeys = Literal["new", "strict"]
 """What becomes of a host whose key is not known: "new" accepts it once and remembers it, "strict" refuses it."""
 
@@ -94,10 +97,10 @@ def _find(host: Host, host_keys: HostKeys, hops: int) -> Target:
 
 
 class _Names:
-    """Address, port and user of a host, and what stands for them in other options (ssh_config(5), TOKENS)."""
+    """Name, address, port and user of a host, and what stands for them in other options (ssh_config(5), TOKENS)."""
 
     def __init__(self, host: Host, options: Options) -> None:
-        self.address = host.address
+        self.name = self.address = host.address
         if hostname := options.get("hostname"):
             self.address = _expand(hostname[0], hostname[0].word, {"h": host.address})
         self.port = host.port or _port(options)
@@ -165,8 +168,7 @@ def _way(
         option = next((key for key in options if key in ("proxyjump", "proxycommand")), "")
         for setting in options.get(option, []):
             if option == "proxycommand":
-                command = names.put_into(setting, setting.text)
-                return None, None if command.lower() == "none" else command
+                return None, _proxy_command(setting, names)
             try:
                 jumps = parse_hops(names.put_into(setting, setting.word))
             except BadHost as error:
@@ -179,6 +181,15 @@ def _way(
             f" in {config_path()}?"
         )
     return _find(jumps[-1], host_keys, hops + 1), None
+
+
+def _proxy_command(setting: Setting, names: _Names) -> str | None:
+    if setting.text.lower() == "none":
+        return None
+    for name in (names.name, names.address, names.user, names.known_as):
+        if _FOR_SHELLS.search(name):
+            raise setting.error(f"would hand {name!r} to a shell, for which that is no plain word")
+    return names.put_into(setting, setting.text)
 
 
 def _trust(names: _Names, options: Options, host_keys: HostKeys) -> Trust:

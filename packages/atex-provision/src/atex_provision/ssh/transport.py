@@ -17,7 +17,8 @@ What is different, each found by running it against a real sshd:
 * AES-GCM is preferred to the others: it costs this process a third less per byte, and OpenSSH has
   it since 6.2.
 
-Guarantee: one thread per connection, paramiko's. `_postponed`, `_asked` and `_rekeyed` belong to that thread alone.
+Guarantee: one thread per connection, paramiko's. `_postponed`, `_asked` and `_rekeyed` belong to
+that thread alone.
 """
 
 import contextlib
@@ -27,17 +28,14 @@ from socket import SHUT_RDWR
 from typing import Any, ClassVar, Protocol
 
 import paramiko
-from paramiko.common import (
-    cMSG_CHANNEL_REQUEST,
-    cMSG_GLOBAL_REQUEST,
-)
+from paramiko.common import cMSG_CHANNEL_REQUEST, cMSG_GLOBAL_REQUEST
 from paramiko.packet import Packetizer
 
 from atex_provision.ssh.channels import HANDLERS, WINDOW, StderrTail
 
 SILENCE = 45.0  # seconds without an answer after which a connection is lost
-ALWAYS = 1e-9  # seconds; paramiko takes 0 for never
 PROBE = 15.0  # seconds of silence after which the server is asked for an answer
+ALWAYS = 1e-9  # seconds; paramiko takes 0 for never
 LARGEST_PACKET = 256 << 10  # bytes; the SSH protocol asks for 35000 at least (RFC 4253, 6.1)
 GREETING = 16 << 10  # bytes that a server may say before SSH begins
 PACKET = 32 << 10  # bytes of data in one; what OpenSSH uses
@@ -203,7 +201,7 @@ class BoundedTransport(paramiko.Transport):
             except EOFError:
                 if not said:
                     raise
-                raise paramiko.SSHException(f"it hung up, and said {said!r} before") from None
+                raise paramiko.SSHException(f"it hung up, and said {said[:100]!r} before") from None
             if not line.endswith(b"\n"):
                 continue
             text = line.decode(errors="replace").rstrip("\r\n")
