@@ -58,11 +58,10 @@ class Progress:
             case events.RunStopping(at_once=True):
                 self._terminal.complain("atex: leaving at once")
 
-    def _not_had(self, reason: str) -> None:
-        if (
-            reason not in self._causes
-        ):  # many machines wait for one thing, or are not to be had for one
-            self._causes.add(reason)
+    def _say_once(self, reason: str) -> None:
+        """Say what many machines may wait for, or why they are not to be had."""
+        if reason not in self._said:
+            self._said.add(reason)
             self._terminal.complain(f"atex: {self._terminal.quote(reason, REASON)}")
 
     def _failed(self, event: events.MachineFailed | events.MachineIncomplete) -> None:
