@@ -16,6 +16,7 @@ from atex_provision.podman.image import SCRIPT, ImagePreparer
 from atex_sut_agent import launch
 
 from tests.machines.bare_image import bare_images, containers_of_lease, prepared_of
+from tests.machines.registry import registry
 from tests.waits import Background, eventually
 
 LEASE = f"podman-images-{os.getpid()}"
@@ -137,6 +138,31 @@ def test_without_a_package(bare_image: str) -> None:
 def test_no_such_image(podman_base: str) -> None:
     with pytest.raises(PodmanFailed, match="image not known"):
         preparer().image_for("localhost/atex-tests-nothing:here")
+
+
+def test_an_image_of_a_registry_is_pulled(
+    podman_base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty.tar").write_bytes(bytes(1024))
+    empty = podman("import", "--quiet", str(tmp_path / "empty.tar")).strip()
+    podman("save", "--quiet", "--format=docker-dir", f"--output={tmp_path / 'image'}", empty)
+    podman("rmi", empty)
+    config = tmp_path / "registries.conf"
+    monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(config))
+    told: list[str] = []
+    with registry(tmp_path / "image", "team/empty") as name:
+        location = name.partition("/")[0]
+        config.write_text(f'[[registry]]\nlocation = "{location}"\ninsecure = true\n')
+        try:
+            # There is nothing in it, no shell either.
+            with pytest.raises(PodmanFailed, match="unable to start container"):
+                preparer(told).image_for(name)
+            assert told == [f"pulling {name}"]
+            assert podman("image", "inspect", "--format={{.Size}}", name)
+        finally:
+            podman("rmi", "--force", name)
+        with pytest.raises(PodmanFailed, match="there is no such image on this machine"):
+            preparer().image_for(name.replace(":latest", ":other"))
 
 
 ONCE = "echo made >>/made"
