@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from atex_provision import Aborted, PodmanFailed
+from atex_provision import Aborted, LeaseJournal, PodmanFailed, PodmanProvisioner
 from atex_provision.podman.command import Interruptible, podman
-from atex_provision.podman.image import SCRIPT, ImagePreparer
+from atex_provision.podman.image import SCRIPT, ImagePreparer, preparing
 from atex_sut_agent import launch
 
 from tests.machines.bare_image import bare_images, containers_of_lease, prepared_of
@@ -234,6 +234,27 @@ def test_who_was_killed_leaves_nothing_that_is_used(bare_image: str) -> None:
     again = Background(lambda: preparer().image_for(bare_image, recipe))
     tell(LEASE)
     assert run_in(again.result(), "cat", "/half") == "half\nwhole\n"
+
+
+def test_a_provisioner_prepares_and_may_be_aborted_meanwhile(bare_image: str) -> None:
+    aborted = PodmanProvisioner(bare_image, network="none", prepare=[UNTIL_TOLD])
+    reserving = Background(aborted.reserve)
+    eventually(lambda: LeaseJournal().leases())
+    (lease,) = LeaseJournal().leases()
+    eventually(lambda: containers_of_lease(lease.name) == [preparing(lease.name)])
+    began = time.monotonic()
+    aborted.abort()
+    assert time.monotonic() - began < 10  # 5 s, on a box that does nothing else
+    with pytest.raises(Aborted):
+        reserving.result()
+    eventually(lambda: not LeaseJournal().leases())
+    assert containers_of_lease(lease.name) == []
+    said: list[str] = []
+    provisioner = PodmanProvisioner(bare_image, network="none", prepare=["echo 1 >/one"])
+    provisioner.on_progress = lambda moment, words: said.append(moment)
+    with provisioner as machine:
+        assert machine.connection.run("python3 --version; cat /one").exit_code == 0
+    assert said == ["request", "wait", "boot", "connect"]
 
 
 @pytest.mark.nightly
