@@ -70,6 +70,19 @@ def test_a_host_may_come_up_some_time_after_its_reset(light_host: LightHost) -> 
     provisioner.release()
 
 
+def test_only_a_host_that_was_reset_gets_time_to_come_up(sshd: Sshd) -> None:
+    sshd.stop()
+    host = host_of(sshd, reset="true", reset_time=2.5)
+    provisioner = HostPool([host, Host(address="127.0.0.1", port=1)]).provisioner()
+    said: list[str] = []
+    provisioner.on_progress = lambda moment, words: said.append(words)
+    with pytest.raises(NoMachine):
+        provisioner.reserve()
+    again = [words for words in said if "trying again" in words]
+    assert len(again) == 1
+    assert again[0].startswith(f"{sshd.address}:{sshd.port}: connection refused")
+
+
 def test_why_a_reset_failed(sshd: Sshd) -> None:
     bad = host_of(sshd, name="bad", reset="echo no such domain; exit 1")
     slow = host_of(sshd, name="slow", slots=("1",), reset="sleep 1000", reset_time=0.2)

@@ -2,6 +2,7 @@
 
 from atex_provision import Host
 from atex_provision.provisioner.roster import LONGEST, LOOK, LOOKS, Roster, Slot
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -141,6 +142,7 @@ class Pool(RuleBasedStateMachine):
 
 
 TestPool = Pool.TestCase
+TestPool.settings = settings(max_examples=60, stateful_step_count=30)
 
 
 def test_the_slot_that_has_been_free_for_longest_comes_first() -> None:

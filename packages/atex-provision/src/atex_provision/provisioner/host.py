@@ -88,6 +88,7 @@ class HostProvisioner(LeasedProvisioner):
 
     def _acquire(self, lease: Lease) -> None:
         host = self._held().host
+        self.boot_time = 0.0  # what another host still had of it is no concern of this one
         if host.reset:
             self._progress("boot", f"resetting {host.name}")
             self._run_reset(host, host.reset)
