@@ -1,12 +1,12 @@
-"""The example of a backend of one's own passes the suites."""
+"""The example of a backend of one's own passes the suite."""
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
 import pytest
-from atex_provision import Connection, Machine
-from atex_provision.testing import ConnectionSuite, ProvisionerSuite
+from atex_provision import Machine
+from atex_provision.testing import ProvisionerSuite
 from atex_provision.testing.provisioner.types import NewProvisioner
 
 from examples.http_machines.http_machines import HttpProvisioner
@@ -49,17 +49,6 @@ def key(servers: list[Sshd]) -> str:
     return str(servers[0].identity)
 
 
-@pytest.fixture
-def cut_off(servers: list[Sshd]) -> Callable[[], None]:
-    """Ends all connections there are."""
-
-    def cut_off() -> None:
-        for server in servers:
-            server.kill_sessions()
-
-    return cut_off
-
-
 class TestProvisioner(ProvisionerSuite):
     at_once = MACHINES
 
@@ -85,8 +74,12 @@ class TestProvisioner(ProvisionerSuite):
         return full
 
     @pytest.fixture
-    def kill(self, cut_off: Callable[[], None]) -> Callable[[Machine], None]:
-        return lambda machine: cut_off()
+    def kill(self, servers: list[Sshd]) -> Callable[[Machine], None]:
+        def kill(machine: Machine) -> None:
+            (server,) = (one for one in servers if machine.name.endswith(f":{one.port}"))
+            server.kill_sessions()
+
+        return kill
 
     @pytest.fixture
     def broken(self, service: Service) -> Callable[[], AbstractContextManager[None]]:
@@ -99,19 +92,6 @@ class TestProvisioner(ProvisionerSuite):
             service.lender.token = "secret"
 
         return broken
-
-
-class TestConnection(ConnectionSuite):
-    @pytest.fixture
-    def new_connection(self, service: Service, key: str) -> Iterator[Callable[[], Connection]]:
-        provisioner = HttpProvisioner(service.url, identity=key)
-        with provisioner as machine:
-            lease = provisioner.journal.read(machine.lease)
-            yield lambda: provisioner._connection(lease)
-
-    @pytest.fixture
-    def lose(self, cut_off: Callable[[], None]) -> Callable[[], None]:
-        return cut_off
 
 
 def test_the_page_shows_the_example() -> None:

@@ -20,12 +20,6 @@ PROMPT = 6.0  # seconds: the 5 that reserve() and abort() have, and one for a lo
 ATTEMPTS = 5
 THREADS = 8
 
-WAYS: dict[str, Callable[[Provisioner], Background[None] | None]] = {
-    "abort, from within": lambda provisioner: provisioner.abort(),
-    "abort, meanwhile": lambda provisioner: Background(provisioner.abort),
-    "release, meanwhile": lambda provisioner: Background(provisioner.release),
-}
-
 
 class Aborting(Suite):
     """Reservations that come to an early end."""
@@ -46,28 +40,22 @@ class Aborting(Suite):
         assert not heard
         assert not provisioner.alive()
 
-    @pytest.mark.parametrize("way", WAYS)
-    def test_abort_in_each_moment(
-        self, new_provisioner: NewProvisioner, moment: Moment, way: str
+    def test_abort_from_within_each_moment(
+        self, new_provisioner: NewProvisioner, moment: Moment
     ) -> None:
-        began: list[float] = []
-        endings: list[Background[None] | None] = []
-        provisioner = new_provisioner()
+        _end_in(moment, new_provisioner(), lambda provisioner: provisioner.abort())
 
-        def end(now: Moment, words: str) -> None:
-            if now == moment and not began:
-                began.append(time.monotonic())
-                endings.append(WAYS[way](provisioner))
+    def test_others_end_it_in_each_moment(
+        self, new_provisioner: NewProvisioner, moment: Moment
+    ) -> None:
+        endings: list[Background[None]] = []
 
-        provisioner.on_progress = end
-        with pytest.raises(Aborted):
-            provisioner.reserve()
-        assert began, f"the reservation had no moment {moment!r}"
+        def end(provisioner: Provisioner) -> None:
+            endings.extend([Background(provisioner.abort), Background(provisioner.release)])
+
+        _end_in(moment, new_provisioner(), end)
         for ending in endings:
-            if ending is not None:
-                ending.result()
-        assert time.monotonic() - began[0] < PROMPT
-        assert not provisioner.alive()
+            ending.result(PROMPT)
 
     def test_abort_at_random(self, new_provisioner: NewProvisioner, journal: LeaseJournal) -> None:
         """It wins or reserve() does; nothing is held in either case."""
@@ -156,6 +144,23 @@ class Aborting(Suite):
                     reserving.result()
             assert not provisioner.alive()
             assert provisioner.left is None
+
+
+def _end_in(moment: Moment, provisioner: Provisioner, end: Callable[[Provisioner], None]) -> None:
+    """Reserves, and calls `end` at that moment, in the thread of the reservation."""
+    began: list[float] = []
+
+    def watch(now: Moment, words: str) -> None:
+        if now == moment and not began:
+            began.append(time.monotonic())
+            end(provisioner)
+
+    provisioner.on_progress = watch
+    with pytest.raises(Aborted):
+        provisioner.reserve()
+    assert began, f"the reservation had no moment {moment!r}"
+    assert time.monotonic() - began[0] < PROMPT
+    assert not provisioner.alive()
 
 
 def _wait_for_machine(provisioner: Provisioner) -> Background[Machine]:

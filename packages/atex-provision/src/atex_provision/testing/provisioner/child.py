@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from atex_provision.provisioner.base import Moment
-from atex_provision.testing.waits import PATIENCE
+
+ANSWER = 60.0  # seconds: an interpreter, imports and a machine, on a loaded box
 
 
 class Child:
@@ -45,7 +46,7 @@ class Child:
 
     def _hear(self) -> str:
         assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE)
+        ready, _, _ = select.select([self._process.stdout], [], [], ANSWER)
         assert ready, "the other process has said nothing"
         line = self._process.stdout.readline().decode().strip()
         assert line, "the other process has ended; its last words are on stderr"
