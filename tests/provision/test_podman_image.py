@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from atex_provision import Aborted, LeaseJournal, PodmanFailed, PodmanProvisioner
+from atex_provision import Aborted, LeaseJournal, PodmanFailed, PodmanProvisioner, adopt
 from atex_provision.podman.command import Interruptible, podman
 from atex_provision.podman.image import SCRIPT, ImagePreparer, preparing
 from atex_sut_agent import launch
@@ -222,14 +222,24 @@ def tell(lease: str) -> None:
     eventually(told)
 
 
+RESERVE = """
+import sys
+from atex_provision import PodmanProvisioner
+
+PodmanProvisioner(sys.argv[1], network="none", prepare=sys.argv[2:]).reserve()
+"""
+
+
 def test_who_was_killed_leaves_nothing_that_is_used(bare_image: str) -> None:
     recipe = [f"echo half >>/half; {UNTIL_TOLD}; echo whole >>/half"]
     before = prepared_of(bare_image)
-    with other_process(bare_image, *recipe) as process:
-        eventually(lambda: containers_of_lease(LEASE))
+    with subprocess.Popen([sys.executable, "-c", RESERVE, bare_image, *recipe]) as process:
+        eventually(lambda: LeaseJournal().leases())
+        (lease,) = LeaseJournal().leases()
+        eventually(lambda: containers_of_lease(lease.name))
         process.kill()
-    (left,) = containers_of_lease(LEASE)  # by which atex gc finds it
-    podman("rm", "--force", "--time=0", left)
+    adopt(lease).release()  # as atex gc does it
+    assert containers_of_lease(lease.name) == []
     assert prepared_of(bare_image) == before
     again = Background(lambda: preparer().image_for(bare_image, recipe))
     tell(LEASE)
