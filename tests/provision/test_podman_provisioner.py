@@ -31,7 +31,7 @@ def test_a_container_is_called_like_its_lease(podman_image: str) -> None:
 
 
 def test_an_image_that_is_not_there() -> None:
-    provisioner = PodmanProvisioner("localhost:1/no-such-image")
+    provisioner = PodmanProvisioner("localhost/no-such-image")
     with pytest.raises(PodmanFailed, match="no such image on this machine"):
         provisioner.reserve()
     assert LeaseJournal().leases() == []

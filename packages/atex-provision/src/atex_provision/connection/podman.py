@@ -45,7 +45,7 @@ exit 1
 
 
 class PodmanConnection(ProcessConnection):
-    """Runs commands in the container `name`, as its user, who is root unless the image says otherwise.
+    """Runs commands in the container `name`, in the home of its user (root, if we have made it).
 
     `_lock` guards `_started_at`, `_connects` and `_wanted`, too.
     """

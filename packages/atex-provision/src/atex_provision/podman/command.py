@@ -98,9 +98,9 @@ class PodmanCommand:
             try:
                 ended = converse(channel, "podman", stdin, time.monotonic() + timeout)
             except TimeoutError:
-                said = channel.stderr_tail()
+                words = last_words(channel.stderr_tail()) or "it has said nothing"
                 raise PodmanFailed(
-                    f"{self._words}: not done after {timeout:g} seconds: {last_words(said)}"
+                    f"{self._words}: not done after {timeout:g} seconds: {words}"
                 ) from None
         if ended.exit_code != 0:
             words = last_words(ended.stderr) or f"exit code {ended.exit_code}"

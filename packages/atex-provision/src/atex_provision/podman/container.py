@@ -12,6 +12,7 @@ from atex_provision.errors import PodmanFailed
 from atex_provision.podman.command import Interruptible, PodmanCommand, podman
 
 LABEL = "atex.lease"
+START_TIME = 300.0  # seconds; far more than it takes, for it should not be killed in the middle
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +53,8 @@ class State(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 def create(name: str, settings: Settings, *, lease: str, seconds: float) -> PodmanCommand:
-    """The making of a container of an image that is there; it runs for `seconds` at most after each of its starts.
+    """The making of a container of an image that is there. It will run for `seconds` at most after each
+    of its starts.
 
     To be finished by the caller's thread. It can be closed at any time: then there is a container of
     that name, or none.
@@ -79,7 +81,7 @@ def create(name: str, settings: Settings, *, lease: str, seconds: float) -> Podm
 
 def start(name: str) -> None:
     """Starts the container if it does not run. Raises PodmanFailed."""
-    podman("start", name, outlive=True)
+    podman("start", name, timeout=START_TIME, outlive=True)
 
 
 def state(name: str, *, by: Interruptible | None = None) -> State | None:
@@ -93,7 +95,10 @@ def state(name: str, *, by: Interruptible | None = None) -> State | None:
         if "no such container" in str(error):
             return None
         raise
-    return msgspec.json.decode(said, type=State)
+    try:
+        return msgspec.json.decode(said, type=State)
+    except msgspec.DecodeError as error:
+        raise PodmanFailed(f"podman says of {name} what is not understood: {error}") from error
 
 
 def remove(*names: str) -> None:

@@ -29,7 +29,7 @@ LOOK = 1.0  # seconds between looks whether it is over, for who waits for that
 
 
 class PodmanProvisioner(LeasedProvisioner):
-    """Makes a container of `image`, and removes it. Root in it, or whoever else tests are to be."""
+    """Makes a container of `image`, in which commands run as root, and removes it."""
 
     kind: ClassVar[str] = "podman"
     boot_time = BOOT_TIME
