@@ -139,8 +139,9 @@ def test_a_machine_that_can_not_be_reached_is_named(atex: Atex, light_host: Ligh
     assert record["status"] == "infra"
     assert record["note"].startswith("interrupted by Ctrl-C; ")
     assert "may still be running there" in record["note"]
-    where = f"may be left on root@{light_host.address}"
-    assert where in ended.err.splitlines()[-1]
+    *_, left, held = ended.err.splitlines()
+    assert f"may be left on root@{light_host.address}" in left
+    assert "`atex gc ssh-" in held
 
 
 def pool(host: LightHost) -> list[object]:

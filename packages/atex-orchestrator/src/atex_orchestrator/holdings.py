@@ -47,6 +47,13 @@ class Holdings:
         with self._lock:
             return self._stopped
 
+    @property
+    def held(self) -> str | None:
+        """After give_back() or abandon(): why the machine may still be held; None: it is not."""
+        with self._lock:
+            provisioner = self._provisioner
+        return None if provisioner is None else provisioner.left
+
     def hold_provisioner(self, provisioner: Provisioner) -> Provisioner:
         """Store it and return it. Raises Stopped."""
         with self._lock:
@@ -89,22 +96,18 @@ class Holdings:
                 _log.warning("%s", error)
         return executor.left
 
-    def give_back(self) -> tuple[str | None, str | None]:
-        """End the session and give the machine back, whatever goes wrong with the former. One that was kept is only
-        let go of.
-
-        Return why processes may be left there, and why it may still be held.
+    def give_back(self) -> str | None:
+        """End the session and give the machine back, whatever goes wrong with the former; return why processes may be
+        left there. One that was kept is only let go of.
         """
         self._finished.set()
-        with self._lock:
-            provisioner = self._provisioner
-        left = None
         try:
-            left = self.close_session()
+            return self.close_session()
         finally:
+            with self._lock:
+                provisioner = self._provisioner
             if provisioner is not None:
                 provisioner.release()
-        return left, None if provisioner is None else provisioner.left
 
     def stop(self, reason: str, *, hurry: bool, at_once: bool = False) -> None:
         """Cancel what runs and let nothing more begin, but for finish.

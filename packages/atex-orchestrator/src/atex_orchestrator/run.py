@@ -254,24 +254,29 @@ class PoolRun:
         if self._stopping is not None and not self._stopping.at_once:
             self._stop(Abort(self._stopping.reason, at_once=True))
             return
-        for number, worker in self._workers.items():
-            left = "it did not answer in time" if worker.machine else None
-            _log.warning("worker %d did not end in time", number)
-            self._tell(
-                MachineReleased(
-                    worker=number, platform=worker.platform, machine=worker.machine, left=left
-                )
-            )
         self._hung = list(self._workers.values())
         self._workers.clear()
 
     def _free_hung_machines(self) -> None:
+        """Give back what those have who were left behind, and say the last of them."""
         threads = [threading.Thread(target=worker.abandon, daemon=True) for worker in self._hung]
         for thread in threads:
             thread.start()
         deadline = time.monotonic() + ABORT_LIMIT
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        for worker in self._hung:
+            left = "it did not answer in time" if worker.machine else None
+            _log.warning("worker %d did not end in time", worker.number)
+            self._tell(
+                MachineReleased(
+                    worker=worker.number,
+                    platform=worker.platform,
+                    machine=worker.machine,
+                    left=left,
+                    held=worker.held,
+                )
+            )
 
     def _join(self) -> None:
         deadline = time.monotonic() + JOIN_LIMIT

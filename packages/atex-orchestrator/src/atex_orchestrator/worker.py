@@ -133,6 +133,11 @@ class Worker:
         """Free the machine's lease without waiting for the worker, which hangs. For any thread."""
         self._holdings.abandon()
 
+    @property
+    def held(self) -> str | None:
+        """After abandon(): why the machine may still be held; None: it is not."""
+        return self._holdings.held
+
     def join(self, timeout: float) -> None:
         """Wait for the end of the worker's threads, so many seconds at most."""
         deadline = time.monotonic() + timeout
@@ -146,7 +151,8 @@ class Worker:
         try:
             self._guarded(self._serve)
             self._guarded(self._finish)
-            left, held = self._holdings.give_back()
+            left = self._holdings.give_back()
+            held = self._holdings.held
         except Exception as error:
             _log.exception("worker %d broke", self.number)
             self.error = error
