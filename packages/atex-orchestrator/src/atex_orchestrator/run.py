@@ -6,7 +6,6 @@ record where one can be written.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from queue import Empty, SimpleQueue
@@ -45,6 +44,7 @@ from atex_orchestrator.scheduler import (
     Scheduler,
 )
 from atex_orchestrator.settings import Settings
+from atex_orchestrator.stragglers import Stragglers
 from atex_orchestrator.summary import Summary
 from atex_orchestrator.worker import Worker
 
@@ -54,7 +54,6 @@ STOP_LIMIT = (
     80.0  # seconds: SIGINT and SIGKILL of the tests, 60 for finish, the ways there and back
 )
 AT_ONCE_LIMIT = 5.0  # seconds for those who are told to leave at once
-ABORT_LIMIT = 5.0  # seconds for giving back the machines of workers that hang
 JOIN_LIMIT = 5.0  # seconds for the threads of workers that said their last word
 
 
@@ -105,7 +104,7 @@ class PoolRun:
         self._register = Register()
         self._workers: dict[int, Worker] = {}  # those that have not ended
         self._ended: list[Worker] = []
-        self._hung: list[Worker] = []  # those that would not end
+        self._stragglers = Stragglers()
         self._running: dict[int, Test] = {}  # by worker
         self._stopping: Abort | None = None
         self._deadline: float | None = None  # of those told to stop, by time.monotonic()
@@ -119,7 +118,8 @@ class PoolRun:
         self._guarded(self._begin)
         while self._workers or not (self._stopping or self._scheduler.done):
             self._guarded(self._step)
-        self._free_hung_machines()
+        for released in self._stragglers.free_machines():
+            self._tell(released)
         self._join()
         stopped = self._stopping.reason if self._stopping else None
         try:
@@ -127,7 +127,9 @@ class PoolRun:
         except SinkError as error:
             stopped = stopped or str(error)
         self._tell(RunEnded(reason=stopped))
-        summary = close_books(self._folder, self._suites, stopped, self._unanswered())
+        summary = close_books(
+            self._folder, self._suites, stopped, self._stragglers.unanswered(self._running)
+        )
         if self._broken is not None:
             raise self._broken
         return summary
@@ -254,42 +256,13 @@ class PoolRun:
         if self._stopping is not None and not self._stopping.at_once:
             self._stop(Abort(self._stopping.reason, at_once=True))
             return
-        self._hung = list(self._workers.values())
+        self._stragglers.take(self._workers.values())
         self._workers.clear()
-
-    def _free_hung_machines(self) -> None:
-        """Give back what those have who were left behind, and say the last of them."""
-        threads = [threading.Thread(target=worker.abandon, daemon=True) for worker in self._hung]
-        for thread in threads:
-            thread.start()
-        deadline = time.monotonic() + ABORT_LIMIT
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        for worker in self._hung:
-            left = "it did not answer in time" if worker.machine else None
-            _log.warning("worker %d did not end in time", worker.number)
-            self._tell(
-                MachineReleased(
-                    worker=worker.number,
-                    platform=worker.platform,
-                    machine=worker.machine,
-                    left=left,
-                    held=worker.held,
-                )
-            )
 
     def _join(self) -> None:
         deadline = time.monotonic() + JOIN_LIMIT
         for worker in self._ended:
             worker.join(deadline - time.monotonic())
-
-    def _unanswered(self) -> dict[tuple[str, int], str]:
-        """Return the machines, by platform and serial, of tests whose worker was left behind."""
-        return {
-            (worker.platform, self._running[worker.number].serial): worker.machine or "its machine"
-            for worker in self._hung
-            if worker.number in self._running
-        }
 
     def _tell(self, event: Event) -> None:
         """Write an event down and hand it on; what goes wrong there is not raised, but stops the run."""
