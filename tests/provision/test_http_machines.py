@@ -6,8 +6,7 @@ from functools import partial
 
 import pytest
 from atex_provision import Machine
-from atex_provision.testing import ProvisionerSuite
-from atex_provision.testing.provisioner.types import NewProvisioner
+from atex_provision.testing import NewProvisioner, ProvisionerSuite
 
 from examples.http_machines.http_machines import HttpProvisioner
 from examples.http_machines.server import Lender, Service

@@ -15,8 +15,7 @@ from atex_provision import (
     PodmanProvisioner,
 )
 from atex_provision.podman.command import podman
-from atex_provision.testing import ProvisionerSuite
-from atex_provision.testing.provisioner.types import NewProvisioner
+from atex_provision.testing import NewProvisioner, ProvisionerSuite
 
 from tests.machines import Sshd, remove_container, sshd_missing
 from tests.machines.login import host_of

@@ -19,5 +19,6 @@ pytest.register_assert_rewrite(f"{__name__}.connection", f"{__name__}.provisione
 
 from atex_provision.testing.connection import ConnectionSuite  # noqa: E402
 from atex_provision.testing.provisioner import ProvisionerSuite  # noqa: E402
+from atex_provision.testing.provisioner.types import NewProvisioner  # noqa: E402
 
-__all__ = ["ConnectionSuite", "ProvisionerSuite"]
+__all__ = ["ConnectionSuite", "NewProvisioner", "ProvisionerSuite"]
