@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from atex_provision import BadInventory, Host, Inventory, ProvisionError, read_inventory
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9.-]{0,20}", fullmatch=True)
@@ -42,6 +42,7 @@ def read(tmp: Path, text: str) -> Inventory:
     return read_inventory(tmp / "lab.toml")
 
 
+@settings(max_examples=50)
 @given(
     for_all=st.fixed_dictionaries({}, optional=OPTIONS),
     tables=st.dictionaries(

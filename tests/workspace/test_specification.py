@@ -34,12 +34,12 @@ def test_the_tests_that_it_names_are_there() -> None:
 
 
 def functions(path: str) -> set[str]:
-    """The tests at the top of a file below tests/, none where it is not there."""
+    """The tests at the top of a file below tests/, and the suites that it runs; none where it is not there."""
     file = ROOT / "tests" / path
     if not file.exists():
         return set()
     tree = ast.parse(file.read_text())
-    found = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    found = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     for node in tree.body:  # TestLimit = LimitMachine.TestCase: what hypothesis makes of a model
         if isinstance(node, ast.Assign) and ast.unparse(node.value).endswith(".TestCase"):
             found |= {ast.unparse(target) for target in node.targets}
