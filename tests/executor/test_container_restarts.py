@@ -107,9 +107,9 @@ def has_begun(run: Run, number: int) -> bool:
     return [output.read_text() for output in outputs] == ["begun\n"]
 
 
-@pytest.mark.nightly  # it waits for podman to count to 15
+@pytest.mark.nightly  # it waits for podman to count to 20
 def test_the_lease_ends(containers: Containers, execute: Execute, run: Run) -> None:
-    container = containers(duration=15)
+    container = containers(duration=20)
     executor = execute(container.connection, "sleep 60", work=None)
     outcome = outcome_of(executor, run)
     assert (outcome.status, outcome.machine_lost) == ("infra", True)
