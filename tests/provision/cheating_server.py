@@ -9,7 +9,7 @@ from pathlib import Path
 
 import paramiko
 from atex_provision import Host, SshConnection
-from atex_provision.ssh.transport import close_transport
+from atex_provision.ssh.transport import BoundedTransport, close_transport
 
 from tests.waits import PATIENCE
 
@@ -50,13 +50,15 @@ def cheating_server(cheat: Cheat, folder: Path, *, timeout: float = 1.0) -> Iter
             assert not serving.is_alive(), "the server has not ended"
 
 
-class Server(paramiko.Transport):
-    """The usual part of an ssh server: it exchanges keys, lets everybody in and starts every command."""
+class Server(BoundedTransport):
+    """The usual part of an ssh server: it exchanges keys, lets everybody in and starts every command.
+
+    Made of ours, for paramiko's stalls now and then when keys are exchanged.
+    """
 
     def __init__(self, peer: socket.socket, **handlers: Callable[..., None]) -> None:
         """`handlers` take the place of methods of paramiko's, `_parse_kex_init` for example."""
         super().__init__(peer)
-        self.packetizer.start_handshake = lambda timeout: None  # type: ignore[method-assign]  # no timer thread
         for name, handler in handlers.items():
             setattr(self, name, handler)
         self.add_server_key(paramiko.ECDSAKey.generate())
