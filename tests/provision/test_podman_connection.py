@@ -88,6 +88,14 @@ def test_a_container_without_a_shell(podman_image: str) -> None:
         container.remove(name)
 
 
+def test_a_command_that_reads_no_input_has_an_exit_code(running: str) -> None:
+    with PodmanConnection(running) as connection:
+        for _ in range(10):  # podman loses its words now and then
+            ended = connection.run("echo said >&2; exit 3", stdin=b"unread" * 1000)
+            assert ended.exit_code == 3
+            assert ended.stderr in (b"", b"said\n")
+
+
 def test_no_such_container() -> None:
     with pytest.raises(CannotConnect, match=r"^nowhere: there is no such container") as caught:
         PodmanConnection("nowhere").connect()

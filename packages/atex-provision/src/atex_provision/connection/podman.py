@@ -196,7 +196,8 @@ class _ExecChannel(ProcessChannel):
         """Why podman has ended before the command; "" if it has not."""
         with self._lock:
             began, said, killed = self._began, bytes(self._tail), self._process.returncode < 0
-        if not began:
+        # A podman that could still write to a command which has ended loses what that one has said.
+        if not began and code >= SUSPICIOUS:
             words = last_words(said) or f"exit code {code}"
             return f"podman did not run the command: {words}"
         if killed:
