@@ -305,12 +305,16 @@ def test_the_last_machine_goes_on_while_tests_wait() -> None:
     assert scheduler.handle(finished(1, 3, status="fail")) == [Keep(1)]
 
 
-def test_a_machine_that_is_coming_may_take_what_is_left() -> None:
-    scheduler = Scheduler({"p": plan(2)}, [Pool("p", 2)], hold_failed=True)
+def test_a_machine_that_is_coming_takes_nothing_yet() -> None:
+    """It may never come."""
+    scheduler = Scheduler({"p": plan(3)}, [Pool("p", 1), Pool("p", 1)], hold_failed=True)
     scheduler.start()
     scheduler.handle(ready(1))
-    assert scheduler.handle(finished(1, 1, status="fail")) == [Keep(1)]
-    assert runs(scheduler.handle(ready(2))) == [(2, 2)]
+    assert runs(scheduler.handle(finished(1, 1, status="fail"))) == [(1, 2)]
+    scheduler.handle(failed(2, "exit code 1", during="prepare"))
+    scheduler.handle(released(2))
+    assert runs(scheduler.handle(finished(1, 2))) == [(1, 3)]
+    assert scheduler.handle(finished(1, 3, status="fail")) == [Keep(1)]
 
 
 def test_a_machine_that_a_test_took_out_of_use_is_kept_also_where_it_is_the_last() -> None:
@@ -355,6 +359,7 @@ class Simulation:
     decided: Counter[int] = field(default_factory=Counter)
     last_failed: set[int] = field(default_factory=set)  # workers whose last test failed
     kept: set[int] = field(default_factory=set)
+    others: set[int] = field(default_factory=set)  # that were there when one was kept, and work
     expired: set[int] = field(default_factory=set)
     stopped: bool = False
 
@@ -384,10 +389,14 @@ class Simulation:
                     assert worker in self.last_failed - self.expired
                     assert not self.kept
                     waiting = self.decided.total() < self.tests
-                    assert self.running or self.coming or worker in self.leaving or not waiting
+                    assert self.running or worker in self.leaving or not waiting
                     self.kept.add(worker)
+                    self.others = set(self.running)
                     self.leaving.add(worker)
                 case GiveUp(tests=tests):
+                    assert (
+                        self.stopped or not self.others
+                    )  # it is not for want of the one that was kept
                     self.decided.update(test.serial for test in tests)
 
     def step(self, choose: st.DataObject) -> None:
@@ -398,6 +407,7 @@ class Simulation:
         if worker in self.leaving:
             self.leaving.discard(worker)
             del self.pools[worker]
+            self.others.discard(worker)
             self.carry_out(self.scheduler.handle(released(worker)))
         elif worker in self.coming:
             self.coming.discard(worker)
@@ -416,6 +426,7 @@ class Simulation:
             self.last_failed |= {worker} if status == "fail" else set()
             expires = choose.draw(st.booleans())
             if dies or expires:
+                self.others.discard(worker)
                 ended = expired(worker) if expires else failed(worker, "dead", during="test")
                 self.expired |= {worker} if expires else set()
                 self.carry_out(self.scheduler.handle(ended))

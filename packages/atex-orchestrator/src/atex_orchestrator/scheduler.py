@@ -9,7 +9,8 @@ let go at once; one that failed is not used again; one that was reserved and fai
 when it is given back and after those that nobody asked for yet, so many times for a platform; one whose lease has ended
 likewise, any number of times; a platform without machines gives its waiting tests up; a test under which the agent was
 killed is run once more, where it was. Every test is decided upon: it is run, or given up. Where that is asked for, one
-machine of each platform on which a test failed is kept as it is, but not the last one while tests are waiting for it.
+machine of each platform on which a test failed is kept as it is, but not while tests are waiting and no other is there:
+one that is coming may never come.
 """
 
 from collections import deque
@@ -203,7 +204,8 @@ class Scheduler:
         platform = worker.platform
         if not self._hold_failed or self._stopped or platform.has_kept or worker.is_replaced:
             return False
-        is_last = worker.state is not _State.LEAVING and platform.usable == 1
+        there = platform.usable - len(platform.coming)
+        is_last = worker.state is not _State.LEAVING and there == 1
         return not (is_last and platform.waiting)
 
     def _run_again(self, number: int) -> list[Decision]:
