@@ -143,6 +143,32 @@ def test_what_can_not_be_given_back_stays(atex: Atex, journal: LeaseJournal) -> 
     assert journal.leases() == [lease]
 
 
+BROKEN = """
+from atex_provision import LocalProvisioner
+
+class Broken(LocalProvisioner):
+    def release(self):
+        raise ZeroDivisionError("of all things")
+"""
+
+
+def test_backends_that_fail_in_unforeseen_ways(atex: Atex, journal: LeaseJournal) -> None:
+    """Each is told of, its lease stays, and the others are given back."""
+    (atex.folder / "broken.py").write_text(BROKEN)
+    atex.environment["PYTHONPATH"] = str(atex.folder)
+    host = leave(journal, "a-aaaaaa", backend="atex_provision.provisioner.host:HostProvisioner")
+    abstract = leave(journal, "b-aaaaaa", backend="atex_provision:LeasedProvisioner")
+    broken = leave(journal, "c-aaaaaa", backend="broken:Broken")
+    leave(journal, "local-aaaaaa")
+    ended = atex("gc")
+    assert ended.code == 75, ended
+    assert ended.lines[-1] == "local-aaaaaa is given back"
+    for lease in (host, abstract, broken):
+        assert f"{lease.name} is not given back" in ended.err
+    assert "ZeroDivisionError: of all things" in ended.err
+    assert {lease.name for lease in journal.leases()} == {host.name, abstract.name, broken.name}
+
+
 def test_several_at_once_give_back_once(atex: Atex, journal: LeaseJournal) -> None:
     for number in range(30):
         leave(journal, f"local-{number:06x}")

@@ -201,11 +201,17 @@ def test_there_has_to_be_a_lease(take: Callable[[str], object]) -> None:
         ("atex_provision", "cannot be imported"),
         ("os:system", "is no LeasedProvisioner"),
         ("atex_provision:Provisioner", "is no LeasedProvisioner"),
+        ("atex_provision:LeasedProvisioner", "is only a base of others"),
+        ("atex_provision.provisioner.host:HostProvisioner", "does not know what to do with it"),
+        (
+            "tests.provision.service:Served",
+            r"does not know what to do with it \(KeyError: 'folder'",
+        ),
     ],
 )
-def test_a_backend_that_is_not_here(journal: LeaseJournal, backend: str, why: str) -> None:
+def test_a_backend_that_can_not_be_used(journal: LeaseJournal, backend: str, why: str) -> None:
     """The lease stays as it is, for whoever has the backend."""
-    lease = new_lease(backend=backend, holder=dead_holder())
+    lease = new_lease(backend=backend, holder=dead_holder(), kept=True)
     journal.open(lease)
     with pytest.raises(LeaseError, match=why):
         adopt(lease)

@@ -4,6 +4,7 @@ A machine that is there after its lease (an ssh host, this very one) still has t
 that runs: they are ended first, by the session that the lease has noted. Other machines go with all that is on them.
 """
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from queue import Empty, SimpleQueue
@@ -18,6 +19,8 @@ from atex_provision import (
     ProvisionError,
     adopt,
 )
+
+_log = logging.getLogger(__name__)
 
 AT_ONCE = 20  # machines
 TIMES = Times(patience=1.0)  # seconds: where another session has the slot by now, ours is gone
@@ -49,6 +52,10 @@ def give_back_all(
                 done.put((lease, give_back(lease, journal)))
             except NotGivenBack as error:
                 done.put((lease, error))
+            # A backend may be anybody's code, and whoever iterates waits for a word of each lease.
+            except Exception as error:
+                _log.exception("%s", lease.name)
+                done.put((lease, NotGivenBack(f"{type(error).__name__}: {error}")))
 
     for number in range(min(AT_ONCE, len(leases))):
         threading.Thread(target=work, name=f"gc-{number}", daemon=True).start()

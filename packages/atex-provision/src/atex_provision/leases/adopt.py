@@ -1,6 +1,7 @@
 """Leases that another process made: taken over, or used beside it."""
 
 import importlib
+import inspect
 import operator
 
 from atex_provision.errors import LeaseError
@@ -16,14 +17,13 @@ def adopt(lease: Lease | str, *, journal: LeaseJournal | None = None) -> LeasedP
     The provisioner's reserve() connects to the machine again, and asks for none; if that fails the
     lease stays ours. release() frees the machine, with or without a reserve() before.
 
-    Raises NoLease, LeaseInUse, JournalError, and LeaseError if its backend cannot be found.
+    Raises NoLease, LeaseInUse, JournalError, and LeaseError if its backend cannot be found or does
+    not know what to do with it; then it is as it was.
     """
     journal = journal or LeaseJournal()
     name = lease if isinstance(lease, str) else lease.name
-    backend = _find_backend(journal.read(name))
-    claimed = journal.claim(name)
-    provisioner = backend._of(claimed, journal)
-    provisioner._take(claimed, ours=True)
+    provisioner = _provisioner_of(journal.read(name), journal)
+    provisioner._take(journal.claim(name), ours=True)
     return provisioner
 
 
@@ -35,7 +35,7 @@ def borrow(name: str, *, journal: LeaseJournal | None = None) -> Provisioner:
     owner lock of the machine's slot.
 
     Raises NoLease, JournalError, and LeaseError if the lease is not in use any more, or its backend
-    cannot be found.
+    cannot be found or does not know what to do with it.
     """
     journal = journal or LeaseJournal()
     lease = journal.read(name)
@@ -43,9 +43,21 @@ def borrow(name: str, *, journal: LeaseJournal | None = None) -> Provisioner:
         raise LeaseError(
             f"lease {name} has ended" if lease.ended else f"{lease.held_by()}, which has ended"
         )
-    provisioner = _find_backend(lease)._of(lease, journal)
+    provisioner = _provisioner_of(lease, journal)
     provisioner._take(lease, ours=False)
     return provisioner
+
+
+def _provisioner_of(lease: Lease, journal: LeaseJournal) -> LeasedProvisioner:
+    backend = _find_backend(lease)
+    try:
+        return backend._of(lease, journal)
+    # It may be anybody's code, and the lease of another version of it.
+    except Exception as error:
+        raise LeaseError(
+            f"lease {lease.name}: its backend {lease.backend} does not know what to do with it"
+            f" ({type(error).__name__}: {error})"
+        ) from error
 
 
 def _find_backend(lease: Lease) -> type[LeasedProvisioner]:
@@ -60,4 +72,8 @@ def _find_backend(lease: Lease) -> type[LeasedProvisioner]:
         ) from error
     if not isinstance(backend, type) or not issubclass(backend, LeasedProvisioner):
         raise LeaseError(f"lease {lease.name}: its backend {lease.backend} is no LeasedProvisioner")
+    if inspect.isabstract(backend):
+        raise LeaseError(
+            f"lease {lease.name}: its backend {lease.backend} is only a base of others"
+        )
     return backend
