@@ -387,6 +387,33 @@ def test_take_over_does_not_ask(sshd: Sshd) -> None:
         other.let_go()
 
 
+def test_take_over_leaves_alone_what_is_kept_and_what_is_ours(sshd: Sshd) -> None:
+    """A process that takes over from others has just kept a machine for a human."""
+    with Sshd() as other:
+        pool = HostPool([host_of(sshd), host_of(other)], take_over=True)
+        first, second, third = (pool.provisioner() for _ in range(3))
+        first.reserve()
+        lease = first.keep()
+        first.release()
+        with second as machine:
+            assert machine.name == host_of(other).name
+            with pytest.raises(NoMachine, match=f"lease {lease.name} was kept"):
+                HostPool([host_of(sshd)], take_over=True).provisioner().reserve()
+            rival = HostPool([host_of(other)], take_over=True).provisioner()
+            said = progress(rival)
+            waiting = Background(rival.reserve)
+            eventually(lambda: any(machine.lease in words for _, words in said))
+            with still_waiting(waiting):
+                rival.abort()
+                with pytest.raises(Aborted):
+                    waiting.result()
+            waiting = Background(third.reserve)
+            with still_waiting(waiting):
+                adopt(lease).release()
+                assert waiting.result().name == host_of(sshd).name
+        third.release()
+
+
 def test_two_pools_of_a_process_share_a_host(sshd: Sshd) -> None:
     one, other = HostPool([host_of(sshd)]), HostPool([host_of(sshd)])
     first, second = one.provisioner(), other.provisioner()

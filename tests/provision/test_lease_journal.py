@@ -131,11 +131,22 @@ def test_a_key_is_for_one_at_a_time(journal: LeaseJournal) -> None:
         journal.open(second)
     journal.open(new_lease(key="ssh one.lab:22/1"))
     journal.open(new_lease(key="ssh one.lab:2/2-0"))  # another one of the same beginning
-    journal.open(second, take_over=True)
-    journal.remove(first.name)
     with pytest.raises(LeaseTaken) as taken:
-        journal.open(new_lease(key=KEY))
-    assert taken.value.other == second
+        journal.open(second, take_over=True)  # from ourselves
+    assert taken.value.other == first
+
+
+def test_a_key_is_taken_over_from_another_process(journal: LeaseJournal) -> None:
+    with living_holder() as holder:
+        first, second = new_lease(key=KEY, holder=holder), new_lease(key=KEY)
+        journal.open(first)
+        with pytest.raises(LeaseTaken):
+            journal.open(second)
+        journal.open(second, take_over=True)
+        journal.remove(first.name)
+        with pytest.raises(LeaseTaken) as taken:
+            journal.open(new_lease(key=KEY))
+        assert taken.value.other == second
 
 
 def test_what_a_dead_process_left_blocks_nobody(journal: LeaseJournal) -> None:
@@ -150,8 +161,9 @@ def test_what_a_dead_process_left_blocks_nobody(journal: LeaseJournal) -> None:
 def test_what_was_kept_blocks_until_its_end(journal: LeaseJournal) -> None:
     kept = new_lease(key=KEY, holder=dead_holder(), kept=True)
     journal.open(kept)
-    with pytest.raises(LeaseTaken, match="was kept"):
-        journal.open(new_lease(key=KEY))
+    for take_over in (False, True):
+        with pytest.raises(LeaseTaken, match="was kept"):
+            journal.open(new_lease(key=KEY), take_over=take_over)
     journal.update(kept.name, ends=time.time())
     journal.open(new_lease(key=KEY))
 

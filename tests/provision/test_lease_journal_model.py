@@ -51,22 +51,26 @@ class Journal(RuleBasedStateMachine):
     @rule(target=names, key=KEYS, holder=HOLDERS, kept=st.booleans(), ended=st.booleans())
     def open(self, key: str, holder: Holder, kept: bool, ended: bool) -> str:
         lease = _lease(key, holder, kept, ended)
-        rivals = [other.name for other in self.model.values() if key and _blocks(other, key)]
-        if rivals:
-            with pytest.raises(LeaseTaken) as taken:
-                self.journal.open(lease)
-            assert taken.value.other.name in rivals
-        else:
-            self.journal.open(lease)
-            self.model[lease.name] = lease
+        self.try_to_open(lease, [other for other in self.model.values() if _blocks(other, key)])
         return lease.name
 
     @rule(target=names, key=KEYS, holder=HOLDERS, kept=st.booleans(), ended=st.booleans())
     def take_over(self, key: str, holder: Holder, kept: bool, ended: bool) -> str:
+        """Neither what was kept, nor what this process has itself."""
         lease = _lease(key, holder, kept, ended)
-        self.journal.open(lease, take_over=True)
-        self.model[lease.name] = lease
+        rivals = [other for other in self.model.values() if _blocks(other, key)]
+        ours = [other for other in rivals if other.kept or other.holder == Holder.myself()]
+        self.try_to_open(lease, ours, take_over=True)
         return lease.name
+
+    def try_to_open(self, lease: Lease, rivals: list[Lease], *, take_over: bool = False) -> None:
+        if rivals:
+            with pytest.raises(LeaseTaken) as taken:
+                self.journal.open(lease, take_over=take_over)
+            assert taken.value.other in rivals
+        else:
+            self.journal.open(lease, take_over=take_over)
+            self.model[lease.name] = lease
 
     @rule(name=names, purpose=st.text())
     def update(self, name: str, purpose: str) -> None:
@@ -140,7 +144,7 @@ def _lease(key: str, holder: Holder, kept: bool, ended: bool) -> Lease:
 
 def _blocks(lease: Lease, key: str) -> bool:
     alive = lease.holder == Holder.myself() or (lease.holder == ELSEWHERE and not lease.ended)
-    return lease.key == key and (not lease.ended if lease.kept else alive)
+    return bool(key) and lease.key == key and (not lease.ended if lease.kept else alive)
 
 
 def _by_name(leases: list[Lease]) -> dict[str, Lease]:

@@ -69,17 +69,17 @@ class LeaseJournal:
     def open(self, lease: Lease, *, take_over: bool = False) -> None:
         """Writes a new lease, to be called before anything is asked for.
 
-        Raises LeaseTaken if a lease that is in use has the same key, unless that is to be taken
-        over; JournalError if it cannot be written; ValueError for a name that does not begin as
-        `new_name(lease.key)` does.
+        Raises LeaseTaken if a lease that is in use has the same key; with `take_over` only if that
+        was kept, or this very process holds it. JournalError if it cannot be written; ValueError
+        for a name that does not begin as `new_name(lease.key)` does.
         """
         if not NAME.fullmatch(lease.name):
             raise ValueError(f"no name for a lease: {lease.name!r}")
         if lease.key and lease.name.rpartition("-")[0] != beginning(lease.key):
             raise ValueError(f"{lease.name!r} is no name for a lease of {lease.key!r}")
         with self._locked():
-            if lease.key and not take_over:
-                self._check_free(lease)
+            if lease.key:
+                self._check_free(lease, take_over=take_over)
             if self._path(lease.name).exists():
                 raise JournalError(f"there is a lease {lease.name} already")
             try:
@@ -129,7 +129,7 @@ class LeaseJournal:
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
 
-    def _check_free(self, lease: Lease) -> None:
+    def _check_free(self, lease: Lease, *, take_over: bool) -> None:
         # By their names: there may be a thousand others.
         rivals = re.compile(re.escape(beginning(lease.key)) + r"-[0-9a-f]{6}\.json")
         for name in os.listdir(self.folder):
@@ -137,7 +137,9 @@ class LeaseJournal:
                 continue
             with contextlib.suppress(JournalError, FileNotFoundError):
                 other = self._read(self.folder / name)
-                if other.key == lease.key and other.in_use:
+                if other.key != lease.key or not other.in_use:
+                    continue
+                if other.kept or other.holder == Holder.myself() or not take_over:
                     raise LeaseTaken(other)
 
     def _files(self) -> Iterator[Lease | JournalError]:

@@ -35,8 +35,9 @@ class HostPool:
         pause: float = PAUSE,
     ) -> None:
         """`duration`, `purpose`, `journal`: of each lease, as for any LeasedProvisioner. `take_over`:
-        hosts that other processes have are used nevertheless. `pause`: seconds for which a host
-        that has failed is left alone; each further failure doubles it, up to 20 times as long.
+        hosts that other processes have are used nevertheless, unless they are kept. `pause`: seconds
+        for which a host that has failed is left alone; each further failure doubles it, up to 20
+        times as long.
 
         Raises BadHost if there is no host, or one is listed twice.
         """
