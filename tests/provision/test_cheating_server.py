@@ -9,7 +9,14 @@ from pathlib import Path
 
 import paramiko
 import pytest
-from atex_provision import CannotConnect, ConnectionLost, ConnectTimeout, ProvisionError
+from atex_provision import (
+    CannotConnect,
+    ConnectionLost,
+    ConnectTimeout,
+    Host,
+    ProvisionError,
+    SshConnection,
+)
 from paramiko.common import (
     MSG_CHANNEL_DATA,
     MSG_CHANNEL_EXTENDED_DATA,
@@ -33,6 +40,7 @@ from tests.provision.cheating_server import (
     in_command,
 )
 from tests.provision.conftest import Connect
+from tests.provision.conftest import say as say_in_config
 from tests.waits import PATIENCE, Background, eventually
 
 MUCH = bytes(1 << 20)
@@ -254,6 +262,15 @@ def test_noise_without_end_is_the_callers_time(
             assert other.run("echo fine", timeout=PATIENCE).stdout == b"fine\n"
         with pytest.raises((TimeoutError, ProvisionError)):
             running.result()
+
+
+@pytest.mark.usefixtures("bounded")
+def test_a_jump_host_that_fills_the_stderr_of_a_tunnel(home: Path, tmp_path: Path) -> None:
+    with cheating_server(in_command(ignore_the_window_on_stderr), tmp_path) as jump:
+        say_in_config(home, f"IdentityFile {tmp_path / 'identity'}\n")
+        target = Host(address="target", user="me", jump=jump.name)
+        with pytest.raises(CannotConnect, match="target:22: the ssh handshake failed"):
+            SshConnection(target, timeout=5.0).connect()
 
 
 @pytest.mark.usefixtures("bounded")

@@ -8,7 +8,12 @@ import threading
 from collections.abc import Callable
 
 import paramiko
-from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_REQUEST, cMSG_CHANNEL_WINDOW_ADJUST
+from paramiko.common import (
+    MSG_CHANNEL_DATA,
+    MSG_CHANNEL_EXTENDED_DATA,
+    MSG_CHANNEL_REQUEST,
+    cMSG_CHANNEL_WINDOW_ADJUST,
+)
 
 from atex_provision.connection.base import STDERR_TAIL
 
@@ -31,6 +36,10 @@ class StderrTail:
             self._tail += data
             del self._tail[:-STDERR_TAIL]
         open_window(self._channel, len(data))
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._tail)
 
     def close(self) -> None:
         """Called when no more will arrive; nobody waits here, so nobody needs to know."""
@@ -56,7 +65,17 @@ def open_window(channel: paramiko.Channel, size: int) -> None:
 
 def _feed(channel: paramiko.Channel, message: paramiko.Message) -> None:
     paramiko.Channel._feed(channel, message)  # type: ignore[attr-defined]
-    if len(channel.in_buffer) > WINDOW:
+    _check_window(len(channel.in_buffer))
+
+
+def _feed_extended(channel: paramiko.Channel, message: paramiko.Message) -> None:
+    """Also of a channel that has no stderr, which nobody would read."""
+    paramiko.Channel._feed_extended(channel, message)  # type: ignore[attr-defined]
+    _check_window(len(channel.in_stderr_buffer))
+
+
+def _check_window(held: int) -> None:
+    if held > WINDOW:
         raise paramiko.SSHException("the server sent more than the window allows")
 
 
@@ -74,6 +93,7 @@ def _handle_request(channel: paramiko.Channel, message: paramiko.Message) -> Non
 
 HANDLERS: dict[int, Callable[[paramiko.Channel, paramiko.Message], None]] = {
     MSG_CHANNEL_DATA: _feed,
+    MSG_CHANNEL_EXTENDED_DATA: _feed_extended,
     MSG_CHANNEL_REQUEST: _handle_request,
 }
 """By kind of message; in place of paramiko's."""
