@@ -295,6 +295,31 @@ def test_a_name_is_looked_up_and_each_of_its_addresses_tried() -> None:
         assert connection.run("true").exit_code == 0
 
 
+def test_an_address_of_a_kind_that_this_machine_has_not(
+    sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a kernel without IPv6 answers, and a name that has such an address, too."""
+    stream = (socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+    nowhere = (len(socket.AddressFamily) + 1000, *stream, ("::1", sshd.port))
+    there = (socket.AF_INET, *stream, (sshd.address, sshd.port))
+    answers = [nowhere, there]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *where, **how: answers)
+    with ssh_to(sshd) as connection:
+        assert connection.run("true").exit_code == 0
+    answers.remove(there)
+    with pytest.raises(CannotConnect, match=r"cannot be reached: .*not supported"):
+        ssh_to(sshd).connect()
+
+
+def test_a_name_without_a_thread_to_look_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(CannotConnect, match="cannot be looked up: can't start new thread"):
+        SshConnection(Host(address="nobody.invalid")).connect()
+
+
 def test_no_such_host() -> None:
     with pytest.raises(UnknownHost, match=r"nobody\.invalid:22: no such host"):
         SshConnection(Host(address="nobody.invalid")).connect()

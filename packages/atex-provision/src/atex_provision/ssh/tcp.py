@@ -42,8 +42,8 @@ class TcpRoute(Route):
         addresses = self._look_up()
         error: OSError | None = None
         for family, kind, protocol, _, address in addresses:
-            sock = socket.socket(family, kind, protocol)
             try:
+                sock = socket.socket(family, kind, protocol)
                 self._hold(sock)
                 self._call(sock, address, self._timeout / len(addresses))
                 _prepare(sock)
@@ -65,7 +65,11 @@ class TcpRoute(Route):
             except (OSError, UnicodeError) as error:  # UnicodeError: no name can look like this
                 self._answers.put(error)
 
-        threading.Thread(target=ask, name=f"look up {self._target.address}", daemon=True).start()
+        asking = threading.Thread(target=ask, name=f"look up {self._target.address}", daemon=True)
+        try:
+            asking.start()
+        except RuntimeError as error:
+            raise CannotConnect(f"{self._target}: its name cannot be looked up: {error}") from error
         try:
             answer = self._answers.get(timeout=self._timeout)
         except queue.Empty:
