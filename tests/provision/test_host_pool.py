@@ -20,6 +20,7 @@ from atex_provision import (
     Moment,
     NoMachine,
     Provisioner,
+    ProvisionError,
     SshConnection,
     adopt,
 )
@@ -214,6 +215,23 @@ def test_who_gives_up_does_not_keep_others_from_a_slot() -> None:
         with pytest.raises(Aborted):
             gives_up.result()
         assert wants.result() == slot
+
+
+@pytest.mark.parametrize("what", ["set aside", "lent"])
+def test_who_waits_learns_of_it_although_nobody_else_asks_again(what: str) -> None:
+    """Whoever had the slot was aborted meanwhile, or cannot say what became of it."""
+    queue = HostQueue([Host(address="box")], pause=30)
+    slot = queue.take(threading.Event(), lambda words: None)
+    waits = threading.Event()
+    wants = Background(lambda: queue.take(threading.Event(), lambda words: waits.set()))
+    assert waits.wait(PATIENCE)
+    with still_waiting(wants):
+        if what == "set aside":
+            queue.set_aside(slot, ProvisionError("it is on fire"))
+        else:
+            queue.lend(slot, "it is on fire", kept=True)
+        with pytest.raises(NoMachine, match="on fire"):
+            wants.result()
 
 
 # Hosts that fail

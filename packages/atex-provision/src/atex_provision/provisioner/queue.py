@@ -56,6 +56,7 @@ class HostQueue:
         with self._changed:
             now = time.monotonic()
             until = self._roster.set_aside(slot, str(error), now, permanent=permanent)
+            self._changed.notify()  # as in lend(): whoever calls need not come back
         if until is None:
             return f"{error}; it is not tried again"
         return f"{error}; set aside for {max(0, round(until - now))} s"
