@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from atex_provision import LeaseJournal
 
-from tests.cli.command import Atex, Ended, end, wait_for
+from tests.cli.command import Atex, Ended, end, running, wait_for
 from tests.machines import LightHost, Sshd
 
 PREPARED = "discover: {how: fmf}\nexecute: {how: tmt}\nprepare: {how: shell, script: SCRIPT}\n"
@@ -142,6 +142,17 @@ def test_what_can_not_be_prepared_is_held_nevertheless(atex: Atex, journal: Leas
     assert "phase 'default-0' failed: exit code 1" in ended.err, ended.err
     assert "    no such luck" in ended.err
     assert "prepared/files/local/@prepare.local-" in ended.err
+
+
+def test_the_time_ends_while_it_prepares(atex: Atex, journal: LeaseJournal) -> None:
+    """Nobody is told that it is held, and what prepares it ends."""
+    atex.write("plan.fmf", PREPARED.replace("SCRIPT", "sleep 613"))
+    atex.write("t.fmf", "test: 'true'\n")
+    ended = atex("reserve", "local", "--for", "3s", "--prepare", atex.tree)
+    assert (ended.code, ended.out) == (75, ""), ended
+    assert re.search(r"the lease local-\w+ ended before its machine was ready", ended.err), ended
+    assert "held" not in ended.err
+    assert not running("sleep 613")
 
 
 def test_ctrl_c_while_it_prepares(atex: Atex, journal: LeaseJournal) -> None:

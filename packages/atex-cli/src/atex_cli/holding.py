@@ -1,8 +1,8 @@
 """Machines that are held for somebody, until he says that it is enough or their leases end.
 
 Guarantees: the thread that calls run() owns all state; keepers and signal handlers only put messages in its inbox.
-However run() ends, every machine is given back by then, unless that takes longer than GIVE_BACK_LIMIT or a second signal
-says not to wait.
+However run() ends, every machine is given back by then, unless that takes longer than GIVE_BACK_LIMIT or a second
+signal says not to wait.
 """
 
 import contextlib

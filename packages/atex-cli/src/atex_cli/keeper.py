@@ -1,10 +1,12 @@
 """One machine that is held for somebody, from the request until it is given back, in a thread of its own.
 
 Guarantees: all messages are put by the keeper's thread, and Gone is the last one; stop() never waits. `_lock` guards
-`_provisioner`, `_executor` and `_ready`; nobody does I/O while holding it. `_over` is set once and never cleared.
+`_provisioner`, `_executor` and `_ready`; nobody does I/O while holding it. `_over` and `_expired` are set once and
+never cleared.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -75,6 +77,7 @@ class Keeper:
         self._executor: Executor | None = None
         self._ready = False  # there is no reservation any more that would have to be aborted
         self._over = threading.Event()
+        self._expired = threading.Event()
         self._during: During = "reserve"
         self._machine: Machine | None = None
         self._thread = threading.Thread(target=self._main, name=f"keeper-{number}", daemon=True)
@@ -96,6 +99,14 @@ class Keeper:
             executor.cancel(reason, at_once=True)
         elif provisioner is not None and not ready:
             provisioner.abort()
+
+    def _expire(self) -> None:
+        """End what prepares the machine, whose lease has ended, in a thread of its own."""
+        self._expired.set()
+        with self._lock:
+            executor = self._executor
+        if executor is not None:
+            executor.cancel("the lease has ended", at_once=True)
 
     # Everything below runs in the keeper's own thread.
 
@@ -126,6 +137,8 @@ class Keeper:
         prepared = self._prepare(machine, provisioner)
         if self._over.is_set():
             return
+        if self._expired.is_set() or _seconds_left(machine) <= 0:
+            raise ProvisionError(f"the lease {machine.lease} ended before its machine was ready")
         if prepared:
             self._journal.update(machine.lease, prepared=True)
         self._emit(
@@ -147,9 +160,12 @@ class Keeper:
         executor = self._preparation.executor(machine, self._occupied)
         with self._lock:
             self._executor = executor
+        end = threading.Timer(min(_seconds_left(machine), threading.TIMEOUT_MAX), self._expire)
+        end.daemon = True
         try:
             if self._over.is_set():
                 return False
+            end.start()
             self._during = "prepare"
             for failure in self._preparation.run(executor, machine, provisioner):
                 self._emit(
@@ -163,17 +179,21 @@ class Keeper:
                     )
                 )
             return True
-        except PhaseFailed as error:
+        except ExecutorError as error:
+            if self._expired.is_set():  # so it was cancelled
+                return False
+            if not isinstance(error, PhaseFailed):
+                raise
             self._failed(error)
             return False
         finally:
+            end.cancel()
             with self._lock:
                 self._executor = None
 
     def _hold(self, machine: Machine) -> None:
-        while machine.lease_end is None or machine.lease_end > time.time():
-            left = LOOK if machine.lease_end is None else machine.lease_end - time.time()
-            if self._over.wait(min(LOOK, max(0.0, left))):
+        while (left := _seconds_left(machine)) > 0:
+            if self._over.wait(min(LOOK, left)):
                 return
 
     def _progress(self, moment: Moment, words: str) -> None:
@@ -214,3 +234,8 @@ class Keeper:
                 tail=tail,
             )
         )
+
+
+def _seconds_left(machine: Machine) -> float:
+    """Return how long the lease still lasts: not above zero where it has ended."""
+    return math.inf if machine.lease_end is None else machine.lease_end - time.time()

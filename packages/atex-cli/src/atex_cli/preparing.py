@@ -3,12 +3,15 @@
 The agent's session is closed afterwards; what the plan's phases did to the machine stays.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 
 import msgspec
 from atex_executor import Executor, Pack, PhaseFailed, Sink
 from atex_fmf import Suite
-from atex_provision import Machine, Provisioner, SessionNote
+from atex_provision import Machine, Provisioner, ProvisionError, SessionNote
+
+_log = logging.getLogger(__name__)
 
 
 class Preparation(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,4 +60,7 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
         finally:
             executor.close()
             if executor.left is None:
-                provisioner.forget_session(executor.session)
+                try:
+                    provisioner.forget_session(executor.session)
+                except ProvisionError as error:  # who looks for it will find that it is gone
+                    _log.warning("%s", error)
