@@ -4,6 +4,7 @@ import os
 import random
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -119,6 +120,17 @@ def test_what_a_living_process_holds_is_not_touched(atex: Atex, journal: LeaseJo
     assert journal.leases() == [mine]
 
 
+def test_no_process_is_to_be_killed_that_is_not_to_be_seen_from_here(
+    atex: Atex, journal: LeaseJournal
+) -> None:
+    elsewhere = Holder(pid=1, started=1, boot="another boot", host="one.lab")
+    lease = leave(journal, "local-aaaaaa", holder=elsewhere)
+    named = atex("gc", lease.name)
+    assert named.code == 64
+    assert "process 1 of one.lab holds lease local-aaaaaa" in named.err
+    assert "kill" not in named.err
+
+
 def test_files_that_are_no_leases_are_named_and_left(atex: Atex, journal: LeaseJournal) -> None:
     leave(journal, "local-aaaaaa")
     garbage = journal.folder / "garbage-aaaaaa.json"
@@ -186,6 +198,58 @@ def test_a_killed_reserve(atex: Atex, journal: LeaseJournal) -> None:
     process.wait(60)
     assert len(journal.leases()) == 1
     assert atex("gc").code == 0
+    assert not journal.leases()
+
+
+WAITS = "test: touch {folder}/started; until [ -e {folder}/go ]; do sleep 0.05; done\n"
+
+
+def use(atex: Atex, lease: str) -> "subprocess.Popen[str]":
+    """A run on a lease, in the midst of a test that ends when there is a file `go`."""
+    atex.write("t.fmf", WAITS.format(folder=atex.folder))
+    process = atex.start_run("--on", f"lease:{lease}")
+    wait_for((atex.folder / "started").exists, "the test to start")
+    return process
+
+
+def end_use(atex: Atex, process: "subprocess.Popen[str]") -> None:
+    (atex.folder / "go").touch()
+    ended = end(process)
+    assert ended.code == 0, ended
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_on_a_lease_whose_holder_has_ended(
+    atex: Atex, journal: LeaseJournal, number: signal.Signals
+) -> None:
+    """Its machine is not taken from it."""
+    reserve = atex.start("reserve", "local")
+    assert reserve.stdout is not None
+    reserve.stdout.readline()
+    [lease] = journal.leases()
+    run = use(atex, lease.name)
+    reserve.send_signal(number)
+    reserve.wait(60)
+    ended = atex("gc")
+    assert ended.code == 0, ended
+    assert re.search(rf"used by process {run.pid} +atex reserve", ended.out), ended
+    assert len(ended.lines) == 2
+    assert [lease.name for lease in journal.leases()] == [lease.name]
+    end_use(atex, run)
+    assert atex("gc").lines[-1] == f"{lease.name} is given back"
+    assert not journal.leases()
+
+
+def test_a_run_on_a_lease_that_was_kept(atex: Atex, journal: LeaseJournal) -> None:
+    lease = leave(journal, "local-aaaaaa", kept=True)
+    run = use(atex, lease.name)
+    named = atex("gc", lease.name)
+    assert named.code == 64
+    assert f"process {run.pid} uses the machine of lease local-aaaaaa" in named.err
+    assert f"kill -INT {run.pid}" in named.err
+    end_use(atex, run)
+    assert journal.leases() == [lease]
+    assert atex("gc", lease.name).code == 0
     assert not journal.leases()
 
 

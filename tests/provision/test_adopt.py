@@ -27,7 +27,7 @@ from atex_provision import (
 
 from tests.machines import Sshd
 from tests.machines.login import host_of
-from tests.provision.leases import dead_holder, new_lease
+from tests.provision.leases import dead_holder, living_holder, new_lease
 from tests.provision.service import Service
 
 # Says when it comes to a step, and stays there.
@@ -158,6 +158,23 @@ def test_what_was_kept_is_adopted_or_borrowed(
     assert journal.leases() == [msgspec.structs.replace(dead, kept=True, prepared=True)]
     adopt(dead).release()
     assert service.machines == set()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.usefixtures("service")
+def test_what_somebody_uses_is_not_taken_from_him(
+    journal: LeaseJournal, dead: Lease, kept: bool
+) -> None:
+    """Whether its holder kept it, or is dead."""
+    note = SessionNote("a")
+    with living_holder() as user:
+        used = msgspec.structs.replace(note, holder=user)
+        lease = journal.update(dead.name, kept=kept, sessions=(note, used))
+        with pytest.raises(LeaseInUse, match=f"process {user.pid} uses the machine of lease"):
+            adopt(dead)
+        assert journal.leases() == [lease]
+    adopt(dead).release()
+    assert journal.leases() == []
 
 
 def test_what_a_living_process_has_is_borrowed(service: Service, journal: LeaseJournal) -> None:

@@ -409,8 +409,8 @@ def test_sessions_are_noted_while_they_last(service: Service, journal: LeaseJour
     provisioner.note_session(SessionNote("a", become=True))
     provisioner.note_session(SessionNote("b"))
     assert journal.read(machine.lease).sessions == (
-        SessionNote("a", become=True),
-        SessionNote("b"),
+        SessionNote("a", become=True, holder=Holder.myself()),
+        SessionNote("b", holder=Holder.myself()),
     )
     provisioner.forget_session("a")
     provisioner.forget_session("b")
@@ -430,7 +430,7 @@ def test_where_the_machine_stays_a_session_is_not_forgotten(
         f"on local the session of an agent may go on; `atex gc {name}` tries again"
     )
     [lease] = journal.leases()
-    assert lease.sessions == (SessionNote("a"),)
+    assert lease.sessions == (SessionNote("a"),)  # gc need not wait for the end of this process
     assert not lease.in_use
     journal.remove(name)
 

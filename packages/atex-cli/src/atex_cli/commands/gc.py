@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 import click
-from atex_provision import JournalError, Lease, LeaseJournal
+from atex_provision import Holder, JournalError, Lease, LeaseJournal
 
 from atex_cli.commands.machines import read_duration
 from atex_cli.commands.options import verbose_option
@@ -32,8 +32,8 @@ HEADINGS = ("LEASE", "MACHINE", "AGE", "STATE", "PURPOSE")
 def command(names: tuple[str, ...], dry: bool, older_than: float | None) -> int:
     """Show the machines that processes of atex left reserved when they died, and give them back.
 
-    What still runs there is ended first. What a living process holds is not touched. A machine that was kept on purpose
-    (atex run --hold-failed) is given back when its time is up, or when its LEASE is named.
+    What still runs there is ended first. What a living process holds or uses is not touched. A machine that was kept on
+    purpose (atex run --hold-failed) is given back when its time is up, or when its LEASE is named.
 
     Exit codes: 0 nothing is left, 64 usage, 75 something could not be given back.
     """
@@ -55,9 +55,10 @@ def command(names: tuple[str, ...], dry: bool, older_than: float | None) -> int:
         terminal.say(line)
     if dry:
         return PASSED
-    due = [lease for lease in shown if names or not lease.in_use]
+    free = [lease for lease in shown if lease.used_by is None]
+    due = [lease for lease in free if names or not lease.in_use]
     code = _give_back(due, journal, terminal)
-    if len(due) < len(shown):
+    if len(due) < len(free):
         terminal.say("What is kept is given back by name: atex gc LEASE")
     return code
 
@@ -67,7 +68,7 @@ def _nobody_holds(lease: Lease) -> bool:
 
 
 def _named(leases: Sequence[Lease], names: Sequence[str]) -> list[Lease]:
-    """Return the leases of these names. Raises Refused where there is none, or a living process has it."""
+    """Return the leases of these names. Raises Refused where there is none, or a living process has it or uses it."""
     there = {lease.name: lease for lease in leases}
     for name in names:
         if name not in there:
@@ -75,14 +76,25 @@ def _named(leases: Sequence[Lease], names: Sequence[str]) -> list[Lease]:
         if not _nobody_holds(there[name]):
             raise Refused(
                 f"{there[name].held_by()}: it gives the machine back when it ends"
-                f" (kill -INT {there[name].holder.pid})"
+                f"{_how_to_end(there[name].holder)}"
+            )
+        if user := there[name].used_by:
+            raise Refused(
+                f"{user} uses the machine of lease {name}: try again when it has ended"
+                f"{_how_to_end(user)}"
             )
     return [there[name] for name in dict.fromkeys(names)]
 
 
+def _how_to_end(holder: Holder) -> str:
+    return f" (kill -INT {holder.pid})" if holder.visible() else ""
+
+
 def _row(lease: Lease, terminal: Terminal) -> tuple[str, ...]:
     state = "left behind"
-    if lease.kept:
+    if user := lease.used_by:
+        state = f"used by {user}"
+    elif lease.kept:
         state = f"kept until {moment(lease.ends)}" if lease.in_use else "kept, its time is up"
     return (
         lease.name,

@@ -107,12 +107,15 @@ class LeaseJournal:
     def claim(self, name: str) -> Lease:
         """Makes this process the holder of a lease that a dead one left behind, or that was kept.
 
-        Raises LeaseInUse for any other, NoLease, JournalError.
+        Raises LeaseInUse for any other, and while a living process has a session on the machine;
+        NoLease, JournalError.
         """
 
         def change(lease: Lease) -> Lease:
             if lease.held and not lease.kept:
                 raise LeaseInUse(f"{lease.held_by()}; it gives the machine back when it ends")
+            if user := lease.used_by:
+                raise LeaseInUse(f"{user} uses the machine of lease {name}")
             return msgspec.structs.replace(lease, holder=Holder.myself(), kept=False)
 
         return self.amend(name, change)

@@ -24,6 +24,8 @@ class SessionNote(msgspec.Struct, frozen=True):
     """The python3 that it was started with; None: to be found."""
     work: str | None = None
     """The folder that it works in, where it is not the usual one."""
+    holder: Holder | None = None
+    """The process whose session it is: not that of the lease where the machine is borrowed."""
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,12 +67,21 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def held(self) -> bool:
         """Whether its process is alive, as far as that can be known from here (`Holder.visible`)."""
-        return self.holder.alive() and (self.holder.visible() or not self.ended)
+        return self._lives(self.holder)
 
     @property
     def in_use(self) -> bool:
         """Whether it is held, or was kept and has not ended. What is not is there to be given back."""
         return not self.ended if self.kept else self.held
+
+    @property
+    def used_by(self) -> Holder | None:
+        """A living process with a session on the machine: its holder, or one that borrowed it."""
+        holders = (note.holder for note in self.sessions if note.holder is not None)
+        return next(filter(self._lives, holders), None)
+
+    def _lives(self, holder: Holder) -> bool:
+        return holder.alive() and (holder.visible() or not self.ended)
 
     def held_by(self) -> str:
         """For messages: by whom, and what for."""

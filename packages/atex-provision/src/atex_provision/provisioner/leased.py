@@ -203,9 +203,10 @@ class LeasedProvisioner(Provisioner):
             return False
 
     def note_session(self, note: SessionNote) -> None:
+        ours = msgspec.structs.replace(note, holder=Holder.myself())
         self.journal.amend(
             self._reserved().lease,
-            lambda lease: msgspec.structs.replace(lease, sessions=(*lease.sessions, note)),
+            lambda lease: msgspec.structs.replace(lease, sessions=(*lease.sessions, ours)),
         )
 
     def forget_session(self, session: str) -> None:
@@ -287,8 +288,13 @@ class LeasedProvisioner(Provisioner):
         self._trouble[lease.name] = f"{why}; `atex gc {lease.name}` tries again"
 
         def change(lease: Lease) -> Lease:
-            ours = lease.holder == Holder.myself()  # or gc is at it already
-            return msgspec.structs.replace(lease, holder=Holder.nobody()) if ours else lease
+            if lease.holder != Holder.myself():  # gc is at it already
+                return lease
+            sessions = tuple(
+                msgspec.structs.replace(note, holder=None) if note.holder == lease.holder else note
+                for note in lease.sessions
+            )
+            return msgspec.structs.replace(lease, holder=Holder.nobody(), sessions=sessions)
 
         with contextlib.suppress(LeaseError):
             self.journal.amend(lease.name, change)
