@@ -13,6 +13,7 @@ from atex_orchestrator.events import (
     MachineDiffers,
     MachineExpired,
     MachineKept,
+    MachineNotKept,
     MachineReady,
     MachineReleased,
     MachineReserved,
@@ -120,12 +121,16 @@ def test_the_machine_that_a_test_took_out_of_use_is_kept(story: Story) -> None:
     adopt(lease).release()
 
 
-def test_one_that_can_not_be_kept_is_given_back(story: Story) -> None:
+def test_one_that_can_not_be_kept_goes_on_and_is_given_back(story: Story) -> None:
+    """With its finish; and that it can not is said once of a pool."""
     story.hold_failed = True
-    summary = story.run(LocalProvisioner, "false")
-    assert summary.counts == {"fail": 1}
-    assert summary.kept == ()
-    assert [trouble.during for trouble in summary.troubles] == ["keep"]
+    summary = story.run(LocalProvisioner, *["false"] * 4, machines=2)
+    assert summary.counts == {"fail": 4}
+    assert (summary.kept, summary.troubles) == ((), ())
+    [event] = [event for event in story.events if isinstance(event, MachineNotKept)]
+    assert "need not be kept" in event.reason
+    assert len([event for event in story.events if isinstance(event, MachineReserved)]) == 2
+    assert story.printed() == {"up", "down"}
     assert LeaseJournal().leases() == []
 
 

@@ -20,8 +20,8 @@ from atex_orchestrator.events import (
     TestsGivenUp,
     TestStarted,
 )
+from atex_orchestrator.reporter import LONGEST_REASON
 from atex_orchestrator.results import read_events, read_run
-from atex_orchestrator.worker import LONGEST_REASON
 
 from tests.orchestrator.provisioners import Broken, Deaf, Endless, Fresh, Refusing, Watched
 

@@ -41,6 +41,7 @@ class Progress:
                 | events.MachineFailed(machine=None, reason=reason)
                 | events.MachineOccupied(reason=reason)
                 | events.MachineDiffers(reason=reason)
+                | events.MachineNotKept(reason=reason)
             ):
                 self._say_once(reason)
             case events.MachineFailed() | events.MachineIncomplete():

@@ -156,6 +156,13 @@ class MachineKept(OfWorker, frozen=True, kw_only=True, tag="kept"):
     until: str  # as now() writes it
 
 
+class MachineNotKept(OfWorker, frozen=True, kw_only=True, tag="not-kept"):
+    """The machine of a failed test can not be kept: it goes on, as if that had not been wanted."""
+
+    machine: str
+    reason: str
+
+
 class MachineReleased(OfWorker, frozen=True, kw_only=True, tag="released"):
     """The worker has ended, the last event of each; nothing of it is used any more."""
 
@@ -181,5 +188,6 @@ Event = (
     | MachineFailed
     | MachineExpired
     | MachineKept
+    | MachineNotKept
     | MachineReleased
 )

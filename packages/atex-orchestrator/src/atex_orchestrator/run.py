@@ -16,6 +16,7 @@ from atex_fmf import Suite, Test
 from atex_provision import Provisioner
 
 from atex_orchestrator.books import close_books
+from atex_orchestrator.decisions import Decision, GiveUp, Keep, Pool, Release, Reserve, Run
 from atex_orchestrator.differences import Differences
 from atex_orchestrator.events import (
     Event,
@@ -33,16 +34,7 @@ from atex_orchestrator.events import (
 )
 from atex_orchestrator.register import Register
 from atex_orchestrator.results import RunFolder
-from atex_orchestrator.scheduler import (
-    Decision,
-    GiveUp,
-    Keep,
-    Pool,
-    Release,
-    Reserve,
-    Run,
-    Scheduler,
-)
+from atex_orchestrator.scheduler import Scheduler
 from atex_orchestrator.settings import Settings
 from atex_orchestrator.stragglers import Stragglers
 from atex_orchestrator.summary import Summary
@@ -50,9 +42,8 @@ from atex_orchestrator.worker import Worker
 
 _log = logging.getLogger(__name__)
 
-STOP_LIMIT = (
-    80.0  # seconds: SIGINT and SIGKILL of the tests, 60 for finish, the ways there and back
-)
+# Seconds: SIGINT and SIGKILL of the tests, 60 for finish, the ways there and back.
+STOP_LIMIT = 80.0
 AT_ONCE_LIMIT = 5.0  # seconds for those who are told to leave at once
 JOIN_LIMIT = 5.0  # seconds for the threads of workers that said their last word
 

@@ -10,20 +10,21 @@ when it is given back and after those that nobody asked for yet, so many times f
 likewise, any number of times; a platform without machines gives its waiting tests up; a test under which the agent was
 killed is run once more, where it was. Every test is decided upon: it is run, or given up. Where that is asked for, one
 machine of each platform on which a test failed is kept as it is, but not while tests are waiting and no other is there:
-one that is coming may never come.
+one that is coming may never come. Where that proves impossible it goes on, and none of its pool is tried again.
 """
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 
-import msgspec
 from atex_fmf import Test
 
+from atex_orchestrator.decisions import Decision, GiveUp, Keep, Pool, Release, Reserve, Run
 from atex_orchestrator.events import (
     Event,
     MachineExpired,
     MachineFailed,
+    MachineNotKept,
     MachineReady,
     MachineReleased,
     TestFinished,
@@ -35,55 +36,11 @@ LONGEST_NOTE = 8000  # characters; each test that is given up repeats it
 WORTH_A_LOOK = ("fail", "error")  # statuses for which a machine may be kept
 
 
-class Pool(msgspec.Struct, frozen=True):
-    """Machines of one kind."""
-
-    platform: str
-    size: int  # so many machines at most
-
-
-class Reserve(msgspec.Struct, frozen=True):
-    """Get a machine of this pool ready, as this worker."""
-
-    worker: int
-    pool: int  # index in the pools that the scheduler was given
-
-
-class Run(msgspec.Struct, frozen=True):
-    """Run this test on this worker's machine, which is free."""
-
-    worker: int
-    test: Test
-    attempt: int = 1
-
-
-class Release(msgspec.Struct, frozen=True):
-    """Finish and give the machine back, or stop asking for it where it is not there yet."""
-
-    worker: int
-
-
-class Keep(msgspec.Struct, frozen=True):
-    """Leave the machine reserved, and as its last test left it; otherwise like Release."""
-
-    worker: int
-
-
-class GiveUp(msgspec.Struct, frozen=True):
-    """Record these tests as `infra` with this reason; they will not be started."""
-
-    platform: str
-    tests: tuple[Test, ...]
-    reason: str
-
-
-Decision = Reserve | Run | Release | Keep | GiveUp
-
-
 class _State(Enum):
     COMING = auto()
     FREE = auto()
     BUSY = auto()
+    KEPT = auto()  # unless MachineNotKept comes
     LEAVING = auto()  # failed or let go: takes no test
 
 
@@ -128,6 +85,7 @@ class Scheduler:
             name: _Platform(name, of_platform) for name, of_platform in tests.items()
         }
         self._workers: dict[int, _Worker] = {}
+        self._not_keepable: set[int] = set()  # pools
         self._hired = 0
         self._stopped = False
         for index, pool in enumerate(pools):
@@ -159,6 +117,8 @@ class Scheduler:
                 return self._failed(event)
             case MachineExpired(worker=number):
                 self._expired(number)
+            case MachineNotKept(worker=number):
+                return self._not_kept(number)
             case MachineReleased(worker=number):
                 return self._gone(number)
         return []
@@ -196,7 +156,7 @@ class Scheduler:
         if status in WORTH_A_LOOK and self._may_keep(worker):
             worker.platform.has_kept = True
             if not failed:
-                self._let_go(number)
+                worker.state = _State.KEPT
             return [Keep(number)]
         return [Release(number)] if failed else self._freed(number)
 
@@ -204,9 +164,19 @@ class Scheduler:
         platform = worker.platform
         if not self._hold_failed or self._stopped or platform.has_kept or worker.is_replaced:
             return False
+        if worker.pool in self._not_keepable:
+            return False
         there = platform.usable - len(platform.coming)
         is_last = worker.state is not _State.LEAVING and there == 1
         return not (is_last and platform.waiting)
+
+    def _not_kept(self, number: int) -> list[Decision]:
+        worker = self._workers.get(number)
+        if worker is None:
+            return []
+        worker.platform.has_kept = False
+        self._not_keepable.add(worker.pool)
+        return [Release(number)] if worker.state is _State.LEAVING else self._freed(number)
 
     def _run_again(self, number: int) -> list[Decision]:
         """Once, whatever is set: spec/AGENT.md, "A run"."""

@@ -1,8 +1,8 @@
 """One machine, from the request to the release, in a thread of its own.
 
 Guarantees: each event is put in the queue by the worker's thread, or while it reserves by the provisioner's;
-MachineReleased is the last one and always comes
-unless the thread hangs in somebody else's code; whoever stops a worker never waits for a machine (holdings.py).
+MachineReleased is the last one and always comes unless the thread hangs in somebody else's code; whoever stops a worker
+never waits for a machine (holdings.py).
 
 This code assumes that the calls it makes end by themselves: reserving within the provisioner's own limits, all others
 within the executor's.
@@ -21,23 +21,18 @@ from atex_executor import (
     MachineLost,
     Pack,
     PackFailed,
-    PhaseFailed,
     Sink,
     SinkError,
 )
-from atex_executor.records import timestamp
 from atex_fmf import Suite, Test
-from atex_provision import Machine, Moment, Platform, Provisioner, ProvisionError, SessionNote
+from atex_provision import Machine, Platform, Provisioner, ProvisionError, SessionNote
 
 from atex_orchestrator.events import (
     During,
     Event,
-    MachineComing,
     MachineExpired,
-    MachineFailed,
     MachineIncomplete,
-    MachineKept,
-    MachineOccupied,
+    MachineNotKept,
     MachineReady,
     MachineReleased,
     MachineReserved,
@@ -45,18 +40,25 @@ from atex_orchestrator.events import (
 )
 from atex_orchestrator.holdings import Holdings, Stopped
 from atex_orchestrator.register import Register
+from atex_orchestrator.reporter import Reporter, in_a_line
 from atex_orchestrator.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 BEFORE_PREPARE = ("reserve", "start")
 BEFORE_TESTS = (*BEFORE_PREPARE, "prepare")
-LONGEST_REASON = 1000  # characters; each test that is given up for it repeats it
 
 
-class _Order(msgspec.Struct, frozen=True):
+class _Run(msgspec.Struct, frozen=True):
     test: Test
     attempt: int
+
+
+class _Keep(msgspec.Struct, frozen=True):
+    """The machine as it is."""
+
+
+_Order = _Run | _Keep
 
 
 class Worker:
@@ -82,8 +84,6 @@ class Worker:
         self.number = number
         self.platform = platform.name
         self._kind = platform
-        self.machine: str | None = None
-        """The name of the machine, once there is one; no other of the run has it."""
         self.error: Exception | None = None
         """What broke the worker itself: not a machine and not a test. Set before the event that follows from it."""
         self._suite = suite
@@ -91,19 +91,23 @@ class Worker:
         self._factory = factory
         self._settings = settings
         self._sink = sink
-        self._emit = emit
+        self._reporter = Reporter(number, platform.name, emit)
         self._register = register
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()  # None: no more
         self._during: During = "reserve"
-        self._keeps = False  # the machine, when no further order comes
+        self._kept = False
         self._given_name = ""  # what its provisioner calls the machine
         self._reachable = True
-        self._told = ""  # how it comes, last
         self._last_test = ""
         self._lease_end: float | None = None
         self._holdings = Holdings(f"worker-{number}")
         self._to_finish: Executor | None = None  # where prepare was begun
         self._thread = threading.Thread(target=self._main, name=f"worker-{number}", daemon=True)
+
+    @property
+    def machine(self) -> str | None:
+        """The name of the machine, once there is one; no other of the run has it."""
+        return self._reporter.machine
 
     def start(self) -> None:
         """Set out to get a machine."""
@@ -111,7 +115,7 @@ class Worker:
 
     def run(self, test: Test, attempt: int) -> None:
         """Run a test; the machine must be ready and free."""
-        self._orders.put(_Order(test, attempt))
+        self._orders.put(_Run(test, attempt))
 
     def release(self) -> None:
         """No test is left: finish and give the machine back, or stop getting one."""
@@ -120,9 +124,8 @@ class Worker:
         self._orders.put(None)
 
     def keep(self) -> None:
-        """Leave the machine as it is, and reserved; its test must have ended."""
-        self._keeps = True
-        self._orders.put(None)
+        """Leave the machine as it is, and reserved; its test must have ended. Where that is not possible it is free."""
+        self._orders.put(_Keep())
 
     def stop(self, reason: str, *, at_once: bool = False) -> None:
         """Cancel the test and take no other; then finish and give the machine back, or, at once, only the latter."""
@@ -158,7 +161,7 @@ class Worker:
             self.error = error
         finally:
             _log.info("%s is released", self.machine or "the reservation")
-            self._say(MachineReleased, left=left, held=held)
+            self._reporter.say(MachineReleased, left=left, held=held)
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """Do a step; what goes wrong is said, and is the machine's doing unless it is no error of ours."""
@@ -181,7 +184,7 @@ class Worker:
 
     def _serve(self) -> None:
         provisioner = self._holdings.hold_provisioner(self._factory())
-        provisioner.on_progress = self._coming
+        provisioner.on_progress = self._reporter.coming
         provisioner.platform = self._kind
         machine = provisioner.reserve()
         if self._register.gave_up(self.platform, machine.name):
@@ -189,9 +192,9 @@ class Worker:
             return
         self._given_name = machine.name
         self._lease_end = machine.lease_end
-        name = self.machine = self._register.claim(machine.name)
+        name = self._reporter.machine = self._register.claim(machine.name)
         _log.info("%s is reserved for platform %s: %s", name, self.platform, machine.facts)
-        self._say(MachineReserved, facts=machine.facts, lease=machine.lease)
+        self._reporter.say(MachineReserved, facts=machine.facts, lease=machine.lease)
         executor = self._holdings.hold_executor(self._new_executor(machine, name))
         self._during = "start"
         provisioner.note_session(
@@ -202,17 +205,20 @@ class Worker:
             self._prepare(executor)
         self._during = "test"
         _log.info("%s is ready", name)
-        self._say(MachineReady, session=executor.session)
-        while self._reachable and (order := self._orders.get()):
-            self._run_test(executor, order)
-        if self._keeps:
-            self._keep(provisioner)
+        self._reporter.say(MachineReady, session=executor.session)
+        while self._reachable and not self._kept and (order := self._orders.get()):
+            if isinstance(order, _Run):
+                self._run_test(executor, order)
+            else:
+                self._keep(provisioner)
 
     def _prepare(self, executor: Executor) -> None:
         self._to_finish = executor
         self._during = "prepare"
         for error in executor.prepare(self._sink):
-            self._say(MachineIncomplete, reason=error.reason, output=error.output, tail=error.tail)
+            self._reporter.say(
+                MachineIncomplete, reason=error.reason, output=error.output, tail=error.tail
+            )
 
     def _new_executor(self, machine: Machine, name: str) -> Executor:
         return Executor(
@@ -228,24 +234,12 @@ class Worker:
             take_over=self._settings.take_over,
             become=self._settings.become,
             on_mark=machine.marks.__setitem__,
-            on_busy=self._occupied,
+            on_busy=self._reporter.occupied,
             python=machine.python,
             pack=self._pack,
         )
 
-    def _coming(self, moment: Moment, words: str) -> None:
-        if words == self._told:  # somebody asks again and again
-            return
-        self._told = words
-        _log.info("%s: %s", moment, words)
-        self._emit(
-            MachineComing(worker=self.number, platform=self.platform, moment=moment, words=words)
-        )
-
-    def _occupied(self, reason: str) -> None:
-        self._say(MachineOccupied, reason=reason)
-
-    def _run_test(self, executor: Executor, order: _Order) -> None:
+    def _run_test(self, executor: Executor, order: _Run) -> None:
         self._last_test = order.test.name
         outcome = executor.run(order.test, self._sink, attempt=order.attempt)
         if outcome.sink_error is not None:
@@ -253,11 +247,11 @@ class Worker:
             self._failed(outcome.sink_error)
         elif self._lease_end is not None and time.time() >= self._lease_end:
             self._reachable = not outcome.machine_lost
-            self._say(MachineExpired)
+            self._reporter.say(MachineExpired)
         elif not outcome.machine_usable:
             self._reachable = not outcome.machine_lost
             self._failed(outcome.note or "the machine is out of use")
-        self._say(
+        self._reporter.say(
             TestFinished,
             test=order.test.name,
             serial=order.test.serial,
@@ -269,23 +263,23 @@ class Worker:
         )
 
     def _keep(self, provisioner: Provisioner) -> None:
+        """First the lease, while somebody can still run finish there; then the agent's session is ended."""
         self._during = "keep"
+        try:
+            lease = provisioner.keep(prepared=True)
+        except ProvisionError as error:
+            self._during = "test"
+            self._reporter.say(MachineNotKept, reason=in_a_line(error))
+            return
+        self._kept = True
         self._holdings.close_session()
-        lease = provisioner.keep(prepared=True)
-        if (
-            lease.kept
-        ):  # else it is borrowed from a process that lives, whose user knows how to get in
-            self._say(
-                MachineKept,
-                test=self._last_test,
-                login=lease.login,
-                lease=lease.name,
-                until=timestamp(lease.ends),
-            )
+        # Otherwise it is borrowed from a process that lives, whose user knows how to get in.
+        if lease.kept:
+            self._reporter.kept(lease, self._last_test)
 
     def _finish(self) -> None:
         """Run the plan's finish where its prepare was begun and somebody can still be told to."""
-        if self._to_finish is None or not self._reachable or self._keeps:
+        if self._to_finish is None or not self._reachable or self._kept:
             return
         limit = self._holdings.begin_finish()
         if limit is not None:
@@ -294,20 +288,10 @@ class Worker:
 
     def _failed(self, error: Exception | str) -> None:
         """Say that the machine failed, unless it did not get far because it was stopped."""
-        reason = " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
-        output = ""
-        tail: tuple[str, ...] = ()
-        if isinstance(error, PhaseFailed):
-            reason, output = error.reason, error.output
-            tail = error.tail
-        _log.info("%s failed: %s", self._during, reason)
+        _log.info("%s failed: %s", self._during, in_a_line(error))
         if self._during in BEFORE_TESTS:
             if self._holdings.stopped:
                 return
             if self.machine is not None:
                 self._register.give_up(self.platform, self._given_name)
-        self._say(MachineFailed, during=self._during, reason=reason, output=output, tail=tail)
-
-    def _say(self, kind: Callable[..., Event], **facts: object) -> None:
-        """Put an event of this machine in the queue."""
-        self._emit(kind(worker=self.number, platform=self.platform, machine=self.machine, **facts))
+        self._reporter.failed(self._during, error)

@@ -63,7 +63,7 @@ class LocalProvisioner(LeasedProvisioner):
         _slots.give_back(lease.name)
 
     def keep(self, until: float | None = None, *, prepared: bool = False) -> Lease:
-        raise ProvisionError("this very machine needs not be kept: it stays as it is")
+        raise ProvisionError("this very machine need not be kept: it stays anyway")
 
     @classmethod
     def _of(cls, lease: Lease, journal: LeaseJournal) -> Self:

@@ -1,0 +1,82 @@
+"""What a worker says of its machine, as events.
+
+They are put in the queue by the worker's thread, and while a machine is reserved by the provisioner's (`coming`).
+"""
+
+import logging
+from collections.abc import Callable
+
+from atex_executor import PhaseFailed
+from atex_executor.records import timestamp
+from atex_provision import Lease, Moment
+
+from atex_orchestrator.events import (
+    During,
+    Event,
+    MachineComing,
+    MachineFailed,
+    MachineKept,
+    MachineOccupied,
+)
+
+LONGEST_REASON = 1000  # characters; each test that is given up for it repeats it
+
+_log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """Says what becomes of one machine."""
+
+    def __init__(self, worker: int, platform: str, emit: Callable[[Event], None]) -> None:
+        """Say it by `emit`, as the worker of this number, counted from 1."""
+        self.machine: str | None = None
+        """Its name in this run, once there is one."""
+        self._worker = worker
+        self._platform = platform
+        self._emit = emit
+        self._told = ""  # how it comes, last
+
+    def say(self, kind: Callable[..., Event], **facts: object) -> None:
+        """Put an event of this machine in the queue."""
+        self._emit(
+            kind(worker=self._worker, platform=self._platform, machine=self.machine, **facts)
+        )
+
+    def coming(self, moment: Moment, words: str) -> None:
+        """Say how it comes, each thing once: who waits asks again and again."""
+        if words == self._told:
+            return
+        self._told = words
+        _log.info("%s: %s", moment, words)
+        self._emit(
+            MachineComing(worker=self._worker, platform=self._platform, moment=moment, words=words)
+        )
+
+    def occupied(self, reason: str) -> None:
+        """Say who else uses it."""
+        self.say(MachineOccupied, reason=reason)
+
+    def failed(self, during: During, error: Exception | str) -> None:
+        """Say that it failed; of a phase, with what it printed last."""
+        output = ""
+        tail: tuple[str, ...] = ()
+        if isinstance(error, PhaseFailed):
+            output, tail = error.output, error.tail
+        self.say(MachineFailed, during=during, reason=in_a_line(error), output=output, tail=tail)
+
+    def kept(self, lease: Lease, test: str) -> None:
+        """Say that it is kept by this lease, as `test` left it."""
+        self.say(
+            MachineKept,
+            test=test,
+            login=lease.login,
+            lease=lease.name,
+            until=timestamp(lease.ends),
+        )
+
+
+def in_a_line(error: Exception | str) -> str:
+    """Return the reason that an error gives, as a line that is not too long."""
+    if isinstance(error, PhaseFailed):
+        return error.reason
+    return " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__

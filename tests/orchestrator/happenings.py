@@ -1,0 +1,72 @@
+"""What a scheduler is told in tests, in short: tests of a plan, and events of machines."""
+
+from atex_fmf import Test
+from atex_orchestrator.decisions import Decision, Pool, Run
+from atex_orchestrator.events import (
+    During,
+    MachineExpired,
+    MachineFailed,
+    MachineNotKept,
+    MachineReady,
+    MachineReleased,
+    TestFinished,
+)
+from atex_orchestrator.scheduler import Scheduler
+
+
+def plan(count: int) -> list[Test]:
+    return [Test(name=f"/t{serial}", test="true", serial=serial) for serial in range(1, count + 1)]
+
+
+def ready(worker: int, platform: str = "p") -> MachineReady:
+    return MachineReady(worker=worker, platform=platform, machine=f"m{worker}", session="0" * 32)
+
+
+def finished(
+    worker: int,
+    serial: int,
+    platform: str = "p",
+    *,
+    attempt: int = 1,
+    status: str = "pass",
+    agent_died: bool = False,
+) -> TestFinished:
+    return TestFinished(
+        worker=worker,
+        platform=platform,
+        machine=f"m{worker}",
+        test=f"/t{serial}",
+        serial=serial,
+        attempt=attempt,
+        status="infra" if agent_died else status,
+        seconds=0.1,
+        agent_died=agent_died,
+    )
+
+
+def failed(
+    worker: int, reason: str, platform: str = "p", *, during: During = "reserve"
+) -> MachineFailed:
+    return MachineFailed(
+        worker=worker, platform=platform, machine=None, during=during, reason=reason
+    )
+
+
+def released(worker: int, platform: str = "p") -> MachineReleased:
+    return MachineReleased(worker=worker, platform=platform)
+
+
+def expired(worker: int, platform: str = "p") -> MachineExpired:
+    return MachineExpired(worker=worker, platform=platform, machine=f"m{worker}")
+
+
+def not_kept(worker: int, platform: str = "p") -> MachineNotKept:
+    return MachineNotKept(worker=worker, platform=platform, machine=f"m{worker}", reason="no")
+
+
+def one_platform(tests: int, *sizes: int) -> Scheduler:
+    return Scheduler({"p": plan(tests)}, [Pool("p", size) for size in sizes])
+
+
+def runs(decisions: list[Decision]) -> list[tuple[int, int]]:
+    return [(d.worker, d.test.serial) for d in decisions if isinstance(d, Run)]
