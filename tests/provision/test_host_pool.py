@@ -29,6 +29,7 @@ from atex_provision.provisioner.roster import Slot
 
 from tests.machines import LightHost, Sshd
 from tests.machines.login import host_of
+from tests.provision.conftest import say
 from tests.waits import PATIENCE, Background, eventually, still_waiting
 
 
@@ -162,6 +163,21 @@ def test_bad_pools() -> None:
         HostPool([])
     with pytest.raises(BadHost, match=r"again: root@a "):
         HostPool([Host.parse("root@a"), Host.parse("b"), Host.parse("root@a")])
+
+
+@pytest.mark.parametrize("again", ["one.lab:22", "ONE.lab.", "box"])
+def test_a_pool_has_each_host_once_however_it_is_written(again: str, home: Path) -> None:
+    say(home, "Host box\nHostName one.lab\n")
+    HostPool([Host.parse("one.lab"), Host.parse("one.lab:23")])
+    HostPool([Host(address="one.lab"), Host(address=again, name="more", slots=("1",))])
+    with pytest.raises(BadHost, match="listed again"):
+        HostPool([Host.parse("one.lab"), Host.parse(again)])
+
+
+def test_a_host_that_is_badly_configured_is_no_bad_pool(sshd: Sshd, home: Path) -> None:
+    say(home, "Host box\nPort none\n")
+    with HostPool([Host.parse("box"), host_of(sshd)]).provisioner() as machine:
+        assert machine.name == host_of(sshd).name
 
 
 def test_a_host_takes_as_many_as_it_has_slots(sshd: Sshd) -> None:

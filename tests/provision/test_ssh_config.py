@@ -233,6 +233,63 @@ def trust(config: str, home: Path, **options: Any) -> tuple[list[str], str]:
     return [str(path) for path in found.files], found.policy
 
 
+PLACES = """\
+Host box relay* also-relay by-jump* again-by-jump by-relay
+  HostName box.lab
+  Port 2222
+Host relay
+  ProxyCommand relay --token secret %h %p
+Host also-relay
+  ProxyCommand relay --token secret box.lab 2222
+Host relay2
+  ProxyCommand relay2 %h %p
+Host by-jump
+  ProxyJump gate.lab
+Host again-by-jump
+  ProxyJump GATE.lab.:22
+Host by-jump2
+  ProxyJump gate2.lab
+Host by-relay
+  ProxyJump relay
+"""
+
+
+def place(text: str) -> str:
+    return find_target(Host.parse(text)).place
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("one.lab", "ONE.lab."),
+        ("one.lab", "me@one.lab:22"),
+        ("[fe80::1]", "[FE80:0:0::0001]:22"),
+        ("box", "box.lab:2222"),
+        ("relay", "also-relay"),
+        ("by-jump", "again-by-jump"),
+    ],
+)
+def test_a_place_has_one_name(one: str, other: str, home: Path) -> None:
+    say(home, PLACES)
+    assert place(one) == place(other)
+
+
+def test_an_address_may_be_several_places(home: Path) -> None:
+    say(home, PLACES)
+    names = (
+        "box",
+        "relay",
+        "relay2",
+        "by-jump",
+        "by-jump2",
+        "by-relay",
+        "[fe80::1]",
+        "[fe80::1]:23",
+    )
+    assert len({place(name) for name in names}) == len(names)
+    assert "secret" not in place("relay")
+
+
 def test_whose_known_hosts(home: Path) -> None:
     files, policy = trust(
         "UserKnownHostsFile ~/a %d/b-%h\nGlobalKnownHostsFile none\nStrictHostKeyChecking yes\n",

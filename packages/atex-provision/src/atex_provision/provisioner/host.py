@@ -27,7 +27,7 @@ from atex_provision.provisioner.queue import HostQueue
 from atex_provision.provisioner.reboot import reboot
 from atex_provision.provisioner.reset import Reset
 from atex_provision.provisioner.roster import Slot
-from atex_provision.ssh.config import Target, find_target
+from atex_provision.ssh.config import find_target
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -165,15 +165,10 @@ class HostProvisioner(LeasedProvisioner):
 
 
 def _key(slot: Slot) -> str:
-    """What the leases of a slot have in common, however somebody writes the host. Who logs in does
-    not matter: a slot is one for all users. Raises BadConfiguration.
+    """What the leases of a slot have in common: a slot is one for all users of the host. Raises
+    BadConfiguration.
     """
-    target: Target | None = find_target(slot.host)
-    way = []
-    while target is not None:  # behind another jump host an address may be another machine
-        way.append(str(target))
-        target = target.via
-    return f"ssh {' by '.join(way)}/{slot.name}"
+    return f"ssh {find_target(slot.host).place}/{slot.name}"
 
 
 def _as_resource(slot: Slot) -> dict[str, str]:

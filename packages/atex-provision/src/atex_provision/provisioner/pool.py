@@ -1,16 +1,18 @@
 """A fixed set of hosts, dealt out to whoever asks."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 from atex_provision.connection.base import Connection
 from atex_provision.connection.ssh import SshConnection
-from atex_provision.errors import BadHost
+from atex_provision.errors import BadConfiguration, BadHost
 from atex_provision.host import Host
 from atex_provision.leases.journal import LeaseJournal
 from atex_provision.provisioner.base import Provisioner
 from atex_provision.provisioner.host import HostProvisioner
 from atex_provision.provisioner.leased import DAY
 from atex_provision.provisioner.queue import HostQueue
+from atex_provision.ssh.config import find_target
 
 PAUSE = 30.0  # seconds
 
@@ -67,8 +69,10 @@ def _check_unique(hosts: Sequence[Host]) -> None:
     """Raises BadHost."""
     seen: set[object] = set()
     for host in hosts:
-        place = (host.address.lower(), host.port, host.jump)
-        marks = {host.name, *((*place, slot) for slot in host.slots)}
+        marks: set[object] = {host.name}
+        with contextlib.suppress(BadConfiguration):  # then it fails when it is its turn
+            place = find_target(host).place
+            marks |= {(place, slot) for slot in host.slots}
         if marks & seen:
             raise BadHost(
                 f"a pool has each host once; listed again: {host.name} (its slots say how many"

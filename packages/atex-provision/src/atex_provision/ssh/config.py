@@ -5,7 +5,9 @@ What the caller says wins. Options that would lead elsewhere and that we cannot 
 others are ignored.
 """
 
+import contextlib
 import getpass
+import hashlib
 import ipaddress
 import os
 import re
@@ -60,11 +62,25 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """host:port, for messages."""
-        return (
-            f"[{self.address}]:{self.port}"
-            if ":" in self.address
-            else f"{self.address}:{self.port}"
-        )
+        return _with_port(self.address, self.port)
+
+    @property
+    def place(self) -> str:
+        """Which server it is, the same however somebody writes its name and whoever logs in: address
+        and port, and the way there, behind which an address may be another machine.
+        """
+        address = self.address.lower().removesuffix(".")
+        with contextlib.suppress(ValueError):  # a name
+            address = str(ipaddress.ip_address(address))
+        place = _with_port(address, self.port)
+        if self.proxy_command is not None:  # it may be long, and have secrets in it
+            digest = hashlib.sha256(self.proxy_command.encode()).hexdigest()
+            return f"{place} by command {digest[:12]}"
+        return place if self.via is None else f"{place} by {self.via.place}"
+
+
+def _with_port(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def config_path() -> Path:
