@@ -76,8 +76,13 @@ def test_a_failed_test_keeps_its_machine(atex: Atex, podman_image: str) -> None:
     ended = atex.run("--on", f"podman:{podman_image}", "--hold-failed", "--test", "/a")
     assert ended.code == 1, ended
     [lease] = LeaseJournal(atex.state / "leases").leases()
-    assert f"atex gc {lease.name}  gives it back" in ended.out
-    assert f"podman exec -it {lease.machine} /bin/bash" in ended.out
+    kept = ended.out.partition(f"{lease.machine} is kept until ")[2].splitlines()
+    assert kept[1:4] == [
+        f"    podman exec -it {lease.machine} /bin/bash",
+        f"    atex run --on lease:{lease.name}   # runs tests on it",
+        f"    atex gc {lease.name}               # gives it back",
+    ]
+    assert ended.err.count(lease.machine) == 1  # a line, at once
     ended = atex.run("--on", f"lease:{lease.name}", "--test", "/b", "--output", "again")
     assert ended.code == 0, ended
     assert atex("gc").code == 0

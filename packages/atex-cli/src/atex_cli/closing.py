@@ -25,8 +25,7 @@ def print_summary(summary: Summary, terminal: Terminal) -> None:
     _print_troubles(summary, terminal)
     _print_infra(summary, terminal)
     for kept in summary.kept:
-        terminal.say()
-        terminal.say("\n".join(describe_kept(kept, terminal)))
+        _print_kept(kept, terminal)
     terminal.say()
     terminal.say(_count(summary, terminal))
     terminal.say(f"Results: {summary.folder}")
@@ -38,14 +37,20 @@ def print_summary(summary: Summary, terminal: Terminal) -> None:
         terminal.complain(f"atex: {terminal.quote(reason, REASON)}")
 
 
-def describe_kept(kept: MachineKept, terminal: Terminal) -> list[str]:
-    """Return how a human gets to a machine that was kept, and rid of it."""
+def describe_kept(kept: MachineKept, terminal: Terminal) -> str:
+    """Return which machine was kept, until when, and why."""
     until = moment(datetime.fromisoformat(kept.until).timestamp())
-    return [
-        f"{kept.machine} is kept until {until}, as {terminal.quote(kept.test)} left it",
-        f"    {kept.login}",
-        f"    atex gc {kept.lease}  gives it back",
-    ]
+    return f"{kept.machine} is kept until {until}, as {terminal.quote(kept.test)} left it"
+
+
+def _print_kept(kept: MachineKept, terminal: Terminal) -> None:
+    """Print how a human gets to a machine that was kept, and rid of it: lines to be copied."""
+    use, end = f"atex run --on lease:{kept.lease}", f"atex gc {kept.lease}"
+    terminal.say()
+    terminal.say(describe_kept(kept, terminal))
+    terminal.say(f"    {kept.login}")
+    terminal.say(f"    {use}   # runs tests on it")
+    terminal.say(f"    {end.ljust(len(use))}   # gives it back")
 
 
 def _print_failed(

@@ -49,8 +49,7 @@ class Progress:
             case events.MachineExpired(machine=machine):
                 self._terminal.complain(f"atex: {machine} takes no more tests: its lease has ended")
             case events.MachineKept():
-                first, *rest = describe_kept(event, self._terminal)
-                self._terminal.complain("\n".join(["atex: " + first, *rest]))
+                self._terminal.complain(f"atex: {describe_kept(event, self._terminal)}")
             case events.RunStopping(reason=reason, at_once=False):
                 self._terminal.complain(
                     f"atex: {reason}; tests are cancelled, plans finished (60 s at most),"

@@ -58,7 +58,7 @@ from atex_cli.terminal import Terminal
 @click.option(
     "--hold-failed",
     is_flag=True,
-    help="Keep the machine of a failed test until its time is up; say how to log in.",
+    help="Keep the machine of a failed test, one for each platform, until its time is up; say how to log in.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="No line for each finished test.")
 @verbose_option
