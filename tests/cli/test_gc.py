@@ -59,7 +59,7 @@ def test_what_is_left_is_shown_and_given_back(atex: Atex, journal: LeaseJournal)
     assert (ended.code, ended.err) == (0, ""), ended
     assert ended.lines[:3] == [
         "LEASE         MACHINE  AGE     STATE        PURPOSE",
-        "local-aaaaaa  local    2 h     left behind  atex run, results in /results",
+        "local-aaaaaa  local    2 h     left behind  /results",
         "local-bbbbbb  local    10 min  left behind  two lines \\x1b[31m",
     ]
     assert sorted(ended.lines[3:]) == [
@@ -82,6 +82,10 @@ def test_older_than(atex: Atex, journal: LeaseJournal) -> None:
     assert atex("gc", "--older-than", "1h").code == 0
     assert journal.leases() == [young]
     assert atex("gc", "--older-than", "some time").code == 64
+    both = atex("gc", young.name, "--older-than", "1h")
+    assert both.code == 64
+    assert "omit --older-than" in both.err
+    assert journal.leases() == [young]
 
 
 def test_what_was_kept_is_given_back_by_name_or_when_its_time_is_up(
@@ -93,11 +97,30 @@ def test_what_was_kept_is_given_back_by_name_or_when_its_time_is_up(
     assert re.search(
         r"aaaaaa +local +\d+ \w+ +kept until 20\d\d-\d\d-\d\d \d\d:\d\d +/test", ended.out
     )
-    assert re.search(r"bbbbbb +local +\d+ \w+ +kept, its time is up +atex run", ended.out)
+    assert re.search(r"bbbbbb +local +\d+ \w+ +kept, its time is up +/results", ended.out)
     assert journal.leases() == [kept]
     assert "by name" in ended.lines[-1]
     assert atex("gc", "local-aaaaaa").lines[-1] == "local-aaaaaa is given back"
     assert not journal.leases()
+
+
+def test_how_to_log_in_where_a_machine_was_kept(atex: Atex, journal: LeaseJournal) -> None:
+    """And all on lines that a terminal has."""
+    results = "/home/me/atex-runs/2026-11-21-18.30.12"
+    common = {
+        "purpose": f"atex run, results in {results}",
+        "login": "podman exec -it NAME /bin/bash",
+    }
+    leave(journal, "podman-aaaaaa", machine="podman-aaaaaa", created=1.0, **common)
+    kept = time.time() - 60
+    leave(journal, "podman-bbbbbb", machine="podman-bbbbbb", created=kept, kept=True, **common)
+    leave(journal, "podman-cccccc", ends=1e20, kept=True, **common)
+    _, dead, kept_row, login, forever, _ = atex("gc", "--dry").lines
+    assert re.fullmatch(rf"podman-aaaaaa +- +\d+ d +left behind +{results}", dead)
+    assert re.fullmatch(rf"podman-bbbbbb +- +1 min +kept until .{{16}} +{results}", kept_row)
+    assert len(kept_row) <= 100
+    assert login == "    podman exec -it NAME /bin/bash"
+    assert "kept until @1e+20" in forever
 
 
 def test_only_what_is_named(atex: Atex, journal: LeaseJournal) -> None:

@@ -6,8 +6,14 @@ _UNITS = (("d", 24 * 3600), ("h", 3600), ("min", 60))
 
 
 def moment(seconds: float) -> str:
-    """Return a moment, in seconds since the epoch, as local time: `2026-11-21 20:31`."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    """Return a moment, in seconds since the epoch, as local time: `2026-11-21 20:31`.
+
+    One that no calendar has, as a file may say it, is `@1e+20`.
+    """
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    except (OverflowError, ValueError, OSError):
+        return f"@{seconds:g}"
 
 
 def age(seconds: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import click
 from atex_provision import Holder, JournalError, Lease, LeaseJournal
 
-from atex_cli.commands.machines import read_duration
+from atex_cli.commands.machines import PURPOSE_OF_RUN, read_duration
 from atex_cli.commands.options import verbose_option
 from atex_cli.errors import Refused
 from atex_cli.exit_codes import INFRASTRUCTURE, PASSED
@@ -15,7 +15,7 @@ from atex_cli.moments import age, moment
 from atex_cli.table import table
 from atex_cli.terminal import Terminal
 
-REASON = 1000  # characters of why something could not be given back
+LONGEST = 1000  # characters of why something could not be given back, and of how to log in
 HEADINGS = ("LEASE", "MACHINE", "AGE", "STATE", "PURPOSE")
 
 
@@ -35,8 +35,10 @@ def command(names: tuple[str, ...], dry: bool, older_than: float | None) -> int:
     What still runs there is ended first. What a living process holds or uses is not touched. A machine that was kept on
     purpose (atex run --hold-failed) is given back when its time is up, or when its LEASE is named.
 
-    Exit codes: 0 nothing is left, 64 usage, 75 something could not be given back.
+    Exit codes: 0 all is given back that should be, 64 usage, 75 something could not be given back.
     """
+    if names and older_than is not None:
+        raise Refused("a LEASE that is named is given back however old it is: omit --older-than")
     terminal = Terminal()
     journal = LeaseJournal()
     try:
@@ -51,8 +53,7 @@ def command(names: tuple[str, ...], dry: bool, older_than: float | None) -> int:
     if not shown:
         terminal.say("Nothing is left behind.")
         return PASSED
-    for line in table(HEADINGS, [_row(lease, terminal) for lease in shown]):
-        terminal.say(line)
+    _show(shown, terminal)
     if dry:
         return PASSED
     free = [lease for lease in shown if lease.used_by is None]
@@ -90,6 +91,16 @@ def _how_to_end(holder: Holder) -> str:
     return f" (kill -INT {holder.pid})" if holder.visible() else ""
 
 
+def _show(leases: Sequence[Lease], terminal: Terminal) -> None:
+    """Print a table, and below each machine that was kept how to log in."""
+    headings, *rows = table(HEADINGS, [_row(lease, terminal) for lease in leases])
+    terminal.say(headings)
+    for lease, row in zip(leases, rows, strict=True):
+        terminal.say(row)
+        if lease.kept and lease.in_use and lease.login:
+            terminal.say(f"    {terminal.quote(lease.login, LONGEST)}")
+
+
 def _row(lease: Lease, terminal: Terminal) -> tuple[str, ...]:
     state = "left behind"
     if user := lease.used_by:
@@ -98,10 +109,10 @@ def _row(lease: Lease, terminal: Terminal) -> tuple[str, ...]:
         state = f"kept until {moment(lease.ends)}" if lease.in_use else "kept, its time is up"
     return (
         lease.name,
-        terminal.quote(lease.machine) or "-",
+        "-" if lease.machine in {"", lease.name} else terminal.quote(lease.machine),
         age(time.time() - lease.created),
         state,
-        terminal.quote(lease.purpose),
+        terminal.quote(lease.purpose.removeprefix(PURPOSE_OF_RUN)),
     )
 
 
@@ -111,7 +122,7 @@ def _give_back(leases: Sequence[Lease], journal: LeaseJournal, terminal: Termina
         if isinstance(outcome, NotGivenBack):
             failed = True
             terminal.complain(
-                f"atex: {lease.name} is not given back: {terminal.quote(str(outcome), REASON)}"
+                f"atex: {lease.name} is not given back: {terminal.quote(str(outcome), LONGEST)}"
             )
         else:
             terminal.say(f"{lease.name} {outcome}")

@@ -12,6 +12,8 @@ from atex_cli.platforms import Staff, platforms_of
 from atex_cli.pools import CHOICES, PoolError
 from atex_cli.supply import find_supplies
 
+PURPOSE_OF_RUN = "atex run, results in "  # and the folder
+
 
 def duration_option(command: Command) -> Command:
     """Add --for; it arrives as `duration`, in seconds."""

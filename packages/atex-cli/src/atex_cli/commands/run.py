@@ -12,7 +12,13 @@ from atex_orchestrator.results import FILES, LOG
 from atex_provision import HostKeys
 
 from atex_cli.closing import print_summary
-from atex_cli.commands.machines import duration_option, machine_options, read_duration, read_pools
+from atex_cli.commands.machines import (
+    PURPOSE_OF_RUN,
+    duration_option,
+    machine_options,
+    read_duration,
+    read_pools,
+)
 from atex_cli.commands.options import verbose_option
 from atex_cli.commands.suites import notices_of, read_suites
 from atex_cli.commands.tree import Context, context_option, selection_options, tree_argument
@@ -111,7 +117,7 @@ def command(
     )
     terms = Terms(
         duration=duration,
-        purpose=f"atex run, results in {folder.absolute()}",
+        purpose=f"{PURPOSE_OF_RUN}{folder.absolute()}",
         take_over=take_over,
         host_keys=host_keys,
     )
