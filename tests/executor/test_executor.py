@@ -442,8 +442,8 @@ def test_an_interrupted_host_still_closes_the_record(
 class InterruptedOnce(LocalConnection):
     """Ctrl-C comes just when the first order has been sent."""
 
-    def open(self, command: str) -> Channel:
-        channel = super().open(command)
+    def open(self, command: str, timeout: float | None = None) -> Channel:
+        channel = super().open(command, timeout)
         send = channel.send
 
         def interrupted(data: bytes, timeout: float | None = None) -> None:

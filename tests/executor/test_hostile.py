@@ -38,13 +38,13 @@ class Impostor(LocalConnection):
         self.attachments = 0
         self._script = script
 
-    def open(self, command: str) -> Channel:
+    def open(self, command: str, timeout: float | None = None) -> Channel:
         session = re.search(r"\b[0-9a-f]{32}\b", command)
         if session is None or "unpack" in command:
-            return super().open("echo packs; cat >/dev/null; echo ok")
+            return super().open("echo packs; cat >/dev/null; echo ok", timeout)
         self.attachments += 1
         words = [sys.executable, impostor.__file__, session[0], str(self.attachments), self._script]
-        return super().open(shlex.join(words))
+        return super().open(shlex.join(words), timeout)
 
 
 OutcomeOf = Callable[..., RunOutcome]

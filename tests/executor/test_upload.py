@@ -72,8 +72,8 @@ class Counting(LocalConnection):
         self.sent = 0
         self.largest = 0
 
-    def open(self, command: str) -> Channel:
-        channel = super().open(command)
+    def open(self, command: str, timeout: float | None = None) -> Channel:
+        channel = super().open(command, timeout)
         send = channel.send
 
         def counted(data: bytes, timeout: float | None = None) -> None:

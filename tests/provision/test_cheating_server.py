@@ -21,6 +21,7 @@ from paramiko.common import (
     MSG_CHANNEL_DATA,
     MSG_CHANNEL_EXTENDED_DATA,
     MSG_CHANNEL_OPEN,
+    MSG_CHANNEL_OPEN_SUCCESS,
     MSG_CHANNEL_REQUEST,
     MSG_CHANNEL_WINDOW_ADJUST,
     MSG_DEBUG,
@@ -36,6 +37,7 @@ from tests.provision.cheating_server import (
     Cheat,
     LetIn,
     Server,
+    after_login,
     cheating_server,
     in_command,
 )
@@ -223,7 +225,7 @@ def new_keys_all_the_time(server: Server, channel: paramiko.Channel) -> None:
         (in_command(lambda server, channel: server.say(MSG_EXT_INFO, 2**32 - 1)), "4294967295"),
         (in_command(lambda server, channel: server.say(MSG_CHANNEL_DATA, 77, b"")), "is gone"),
         (in_command(lambda server, channel: server.say(200)), "lost"),
-        (no_answer_to_open, "Timeout opening channel"),
+        (no_answer_to_open, "no channel was opened in 1 s"),
     ],
 )
 def test_once_it_is_connected(
@@ -245,6 +247,7 @@ def test_once_it_is_connected(
         say_for_ever(MSG_GLOBAL_REQUEST, "what@example.com", True),
         say_for_ever(MSG_GLOBAL_REQUEST, "what@example.com", False, bytes(30_000)),
         say_for_ever(MSG_CHANNEL_OPEN, "x11", 1, 1 << 20, 1 << 15),
+        say_for_ever(MSG_CHANNEL_OPEN_SUCCESS, 77, 1, 1 << 20, 1 << 15),
         say_for_ever(MSG_CHANNEL_REQUEST, 0, "what@example.com", True),
         say_for_ever(MSG_CHANNEL_WINDOW_ADJUST, 0, 2**32 - 1),
         say_for_ever(MSG_IGNORE, bytes(30_000)),
@@ -262,6 +265,43 @@ def test_noise_without_end_is_the_callers_time(
             assert other.run("echo fine", timeout=PATIENCE).stdout == b"fine\n"
         with pytest.raises((TimeoutError, ProvisionError)):
             running.result()
+
+
+def test_a_command_has_its_limit_before_it_begins_too(tmp_path: Path) -> None:
+    with cheating_server(no_answer_to_open, tmp_path, timeout=PATIENCE) as connection:
+        connection.connect()
+        started = time.monotonic()
+        with pytest.raises(TimeoutError, match=r"not done after 0\.3 seconds: true"):
+            connection.run("true", timeout=0.3)
+        assert time.monotonic() - started < PATIENCE
+
+
+def test_a_channel_that_comes_too_late_is_closed(tmp_path: Path) -> None:
+    ready, late, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def open_late(server: Server) -> None:
+        handlers = server._handler_table  # type: ignore[attr-defined]
+        open_channel = handlers[MSG_CHANNEL_OPEN]
+
+        def once_it_is_late(message: paramiko.Message) -> None:
+            late.wait(PATIENCE)
+            open_channel(message)
+
+        handlers[MSG_CHANNEL_OPEN] = once_it_is_late
+        ready.set()
+        channel = server.accept(PATIENCE)
+        assert channel is not None
+        eventually(lambda: channel.closed)
+        closed.set()
+
+    with cheating_server(after_login(open_late), tmp_path, timeout=PATIENCE) as connection:
+        connection.connect()
+        assert ready.wait(PATIENCE)
+        with pytest.raises(TimeoutError, match="no channel was opened in"):
+            connection.open("true", 0.2)
+        late.set()
+        assert closed.wait(PATIENCE)
+        connection.open("true", PATIENCE).close()
 
 
 @pytest.mark.usefixtures("bounded")

@@ -135,9 +135,11 @@ class Connection(ABC):
         """
 
     @abstractmethod
-    def open(self, command: str) -> Channel:
-        """Starts `command` in the login user's shell. Raises ConnectionLost, or if not
-        connected.
+    def open(self, command: str, timeout: float | None = None) -> Channel:
+        """Starts `command` in the login user's shell.
+
+        Raises TimeoutError if it is not on its way after `timeout` seconds, and ConnectionLost, also
+        if not connected, or if the machine takes longer than the connection grants it anyway.
         """
 
     @abstractmethod
@@ -152,13 +154,13 @@ class Connection(ABC):
         more than 16 MiB of stdout.
         """
         deadline = time.monotonic() + timeout
-        with self.open(command) as channel:
-            try:
+        try:
+            with self.open(command, timeout) as channel:
                 return converse(channel, self.name, stdin, deadline)
-            except TimeoutError:
-                raise TimeoutError(
-                    f"{self.name}: not done after {timeout:g} seconds: {command}"
-                ) from None
+        except TimeoutError:
+            raise TimeoutError(
+                f"{self.name}: not done after {timeout:g} seconds: {command}"
+            ) from None
 
     def upload(self, source: Path, target: str) -> None:
         """Copies a file, with its permissions, to the machine; never leaves half a `target`.

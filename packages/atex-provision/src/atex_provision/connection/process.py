@@ -46,7 +46,7 @@ class ProcessConnection(Connection):
     def _start(self, command: str) -> "ProcessChannel":
         """Starts `command`; its channel calls `_forget` when it is closed."""
 
-    def open(self, command: str) -> Channel:
+    def open(self, command: str, timeout: float | None = None) -> Channel:  # it takes no time
         with self._lock:
             self._check_connected()
         channel = self._start(command)

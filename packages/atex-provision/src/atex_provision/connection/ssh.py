@@ -73,15 +73,18 @@ class SshConnection(Connection):
             close_transport(transport)
             raise CannotConnect(f"{self.name}: the connection was closed while it was being made")
 
-    def open(self, command: str) -> Channel:
+    def open(self, command: str, timeout: float | None = None) -> Channel:
         with self._lock:
             transport = self._transport
         if transport is None:
             raise ConnectionLost(f"{self.name}: not connected")
         try:
-            return SshChannel(self.name, transport, *transport.start_command(command))
+            channel, stderr = transport.start_command(command, timeout)
+        except TimeoutError:
+            raise TimeoutError(f"{self.name}: no channel was opened in {timeout:g} s") from None
         except _FAILURES as error:
             raise _lost(self.name, transport, error) from error
+        return SshChannel(self.name, transport, channel, stderr)
 
     def close(self) -> None:
         with self._lock:

@@ -28,7 +28,7 @@ from socket import SHUT_RDWR
 from typing import Any, ClassVar, Protocol
 
 import paramiko
-from paramiko.common import cMSG_CHANNEL_REQUEST, cMSG_GLOBAL_REQUEST
+from paramiko.common import cMSG_CHANNEL_CLOSE, cMSG_CHANNEL_REQUEST, cMSG_GLOBAL_REQUEST
 from paramiko.packet import Packetizer
 
 from atex_provision.ssh.channels import HANDLERS, WINDOW, StderrTail
@@ -130,13 +130,22 @@ class BoundedTransport(paramiko.Transport):
         self._asked = 0.0
         self._rekeyed: list[float] = []
 
-    def start_command(self, command: str) -> tuple[paramiko.Channel, StderrTail]:
+    def start_command(
+        self, command: str, timeout: float | None = None
+    ) -> tuple[paramiko.Channel, StderrTail]:
         """Opens a channel to a command.
 
         The server's word that it could start it is not awaited, which saves a round trip: without
-        it, the channel ends. Raises SSHException, EOFError or OSError.
+        it, the channel ends. Raises TimeoutError after `timeout` seconds, if those are fewer than a
+        server has for that, else SSHException, EOFError or OSError.
         """
-        channel = self.open_session(timeout=OPEN_TIME)
+        limit = OPEN_TIME if timeout is None else min(timeout, OPEN_TIME)
+        try:
+            channel = self._open_within(limit, "session")
+        except TimeoutError:
+            if limit < OPEN_TIME:
+                raise
+            raise paramiko.SSHException(f"no channel was opened in {OPEN_TIME:g} s") from None
         tail = StderrTail(channel)
         channel.in_stderr_buffer = tail  # type: ignore[assignment]
         message = paramiko.Message()
@@ -154,11 +163,18 @@ class BoundedTransport(paramiko.Transport):
         Raises TimeoutError when that takes longer than `timeout` seconds, else SSHException (with the server's words),
         EOFError or OSError.
         """
+        return self._open_within(timeout, "direct-tcpip", (address, port), ("127.0.0.1", 0))
+
+    def _open_within(
+        self,
+        timeout: float,
+        kind: str,
+        to: tuple[str, int] | None = None,
+        origin: tuple[str, int] | None = None,
+    ) -> paramiko.Channel:
         end = time.monotonic() + timeout
         try:
-            return self.open_channel(
-                "direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout
-            )
+            return self.open_channel(kind, to, origin, timeout=timeout)
         except paramiko.ChannelException as error:
             raise paramiko.SSHException(error.text) from error
         except paramiko.SSHException:
@@ -212,6 +228,18 @@ class BoundedTransport(paramiko.Transport):
             said = said or text
             line.clear()
         raise paramiko.SSHException(f"no greeting of SSH, but much else; first {said[:100]!r}")
+
+    def _parse_channel_open_success(self, m: paramiko.Message) -> None:
+        """A channel for which nobody waits any more is closed; paramiko would leave it open."""
+        ours, theirs = m.get_int(), m.get_int()
+        if self._channels.get(ours) is None:  # type: ignore[attr-defined]
+            message = paramiko.Message()
+            message.add_byte(cMSG_CHANNEL_CLOSE)
+            message.add_int(theirs)
+            self._send_user_message(message)
+            return
+        m.rewind()
+        super()._parse_channel_open_success(m)  # type: ignore[misc]
 
     def _parse_channel_open_failure(self, m: paramiko.Message) -> None:
         """paramiko keeps the number of the reason only."""
