@@ -21,8 +21,13 @@ def own_state(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    before = _leases(tmp_path)  # in the home of whoever runs the tests
     yield
-    homes = [tmp_path / "state", Path(os.environ.get("HOME", "/")) / ".local/state"]
-    left = [file for home in homes for file in home.glob("atex/leases/*.json")]
+    left = sorted(_leases(tmp_path) - before)
     if left and request.node.get_closest_marker("leaves_leases") is None:
         pytest.fail("\n".join(f"the test left a lease: {file}" for file in left), pytrace=False)
+
+
+def _leases(folder: Path) -> set[Path]:
+    homes = [folder / "state", Path(os.environ.get("HOME", "/")) / ".local/state"]
+    return {file for home in homes for file in home.glob("atex/leases/*.json")}

@@ -1,5 +1,5 @@
 import pytest
-from atex_provision.podman.naming import image_context
+from atex_provision import image_context
 from hypothesis import given
 from hypothesis import strategies as st
 

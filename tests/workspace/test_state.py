@@ -1,5 +1,9 @@
 """Every test has a state folder of its own, and leaves no lease in it (tests/plugins/leases.py)."""
 
+from pathlib import Path
+
+import pytest
+
 from tests.workspace.conftest import InnerPytest
 
 TESTS = """
@@ -44,3 +48,21 @@ def test_a_lease_that_is_left_fails_the_test(inner_pytest: InnerPytest) -> None:
             r"the test left a lease: .*/\.local/state/atex/leases/podman-123456\.json",
         ]
     )
+
+
+CLEAN = """
+def test_clean():
+    pass
+"""
+
+
+def test_the_leases_of_whoever_runs_the_tests_are_no_matter(
+    inner_pytest: InnerPytest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    folder = tmp_path / "home/.local/state/atex/leases"
+    folder.mkdir(parents=True)
+    lease = folder / "podman-123456.json"
+    lease.touch()
+    inner_pytest(CLEAN, plugins=["tests.plugins.leases"]).assert_outcomes(passed=1)
+    lease.unlink()

@@ -5,6 +5,7 @@ systemd = true                      # the rest may be left out; these are not th
 volumes = ["/srv/data:/data:ro"]    # as `podman run --volume`
 network = "host"                    # as `podman run --network`
 privileged = true
+prepare = ["dnf -y install vim"]     # commands that are run in the image once, as root
 machines = 4                        # at a time; `2xpodman:@FILE` wins
 platform = "fedora"                 # its name
 context = {distro = "fedora-42", variant = ["server", "cloud"]}

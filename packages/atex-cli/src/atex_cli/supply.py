@@ -23,10 +23,10 @@ from atex_provision import (
     Provisioner,
     SshConnection,
     borrow,
+    image_context,
     local_platform,
     read_inventory,
 )
-from atex_provision.podman.naming import image_context
 
 from atex_cli.podman_pool import PodmanPool, read_podman_pool
 from atex_cli.pools import PoolError, PoolName, parse_pools

@@ -34,6 +34,7 @@ from atex_provision.leases.holder import Holder
 from atex_provision.leases.journal import LeaseJournal
 from atex_provision.leases.lease import Lease, SessionNote
 from atex_provision.machine import Machine, Platform
+from atex_provision.podman.naming import image_context
 from atex_provision.provisioner.base import Moment, Provisioner
 from atex_provision.provisioner.leased import LeasedProvisioner
 from atex_provision.provisioner.local import LocalProvisioner, local_platform
@@ -88,6 +89,7 @@ __all__ = [
     "UnknownHost",
     "adopt",
     "borrow",
+    "image_context",
     "local_platform",
     "read_inventory",
 ]
