@@ -26,9 +26,9 @@ def test_any_text_is_a_host_or_an_error(text: str) -> None:
 
 
 def test_examples() -> None:
-    host = Host.parse("root@[fe80::1%eth0]:2222", identity="key")
+    host = Host.parse("root@[fe80::1%eth0]:2222", identity="/key")
     assert (host.user, host.address, host.port) == ("root", "fe80::1%eth0", 2222)
-    assert (host.identity, host.name) == ("key", "root@[fe80::1%eth0]:2222")
+    assert (host.identity, host.name) == ("/key", "root@[fe80::1%eth0]:2222")
     assert Host.parse("[::1]").address == "::1"
     assert Host.parse("box").name == "box"
     assert Host(address="box", name="the box").name == "the box"

@@ -1,5 +1,6 @@
 """A pool of hosts: who gets which, who waits for whom, and what becomes of hosts that fail."""
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from atex_provision import (
     ProvisionError,
     SshConnection,
     adopt,
+    read_inventory,
 )
 from atex_provision.provisioner.queue import HostQueue
 from atex_provision.provisioner.roster import Slot
@@ -496,3 +498,27 @@ def test_a_dead_lease_can_be_adopted(sshd: Sshd) -> None:
             assert (machine.name, machine.slot, machine.python) == (host.name, "a", host.python)
             assert machine.connection.run("true").exit_code == 0
     assert LeaseJournal().leases() == []
+
+
+@pytest.mark.parametrize("said", ["k", "~/k", "inventory"])
+def test_a_lease_can_be_adopted_in_another_folder(
+    sshd: Sshd, home: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """Also where its key was named relative to that of whoever reserved it."""
+    shutil.copy(sshd.identity, home / "k")
+    monkeypatch.chdir(home)
+    host = host_of(sshd, identity=said)
+    if said == "inventory":
+        (home / "lab.toml").write_text(
+            f'[[host]]\naddress="{sshd.address}"\nport={sshd.port}\nuser="{sshd.user}"\nkey="k"\n'
+        )
+        [host] = read_inventory(Path("lab.toml")).hosts
+    first = HostPool([host]).provisioner()
+    first.reserve()
+    lease = first.keep()
+    first.release()
+    assert lease.resource["identity"] == str(home / "k")
+    assert f"-i {home / 'k'} " in lease.login
+    monkeypatch.chdir("/")
+    with adopt(lease) as machine:
+        assert machine.connection.run("true").exit_code == 0

@@ -1,6 +1,8 @@
 """How a host is named and reached over ssh, and what is done to it before somebody gets it."""
 
+import os
 import re
+from pathlib import Path
 from typing import Self
 
 import msgspec
@@ -30,7 +32,9 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None = None
     port: int | None = None
     identity: str | None = None
-    """The file of the only private key to log in with."""
+    """The file of the only private key to log in with. Absolute from here on, as who reads it from a
+    lease may be in another folder.
+    """
     jump: str | None = None
     """The hosts on the way to it, `[USER@]HOST[:PORT][,...]`, the first one first; "none": none.
     Wins over ProxyJump and ProxyCommand of ~/.ssh/config.
@@ -57,6 +61,9 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Raises BadHost for a `jump` that names no hosts."""
         parse_hops(self.jump or "none")
+        if self.identity:
+            key = Path(os.path.expanduser(self.identity)).absolute()
+            msgspec.structs.force_setattr(self, "identity", str(key))
         if not self.name:
             msgspec.structs.force_setattr(self, "name", self._written())
         if not self.slots:

@@ -104,7 +104,7 @@ def _find(host: Host, host_keys: HostKeys, hops: int) -> Target:
         port=names.port,
         user=names.user,
         trust=_trust(names, options, host_keys),
-        identity=Path(os.path.expanduser(host.identity)) if host.identity else None,
+        identity=Path(host.identity) if host.identity else None,
         identity_files=tuple(path for path in identity_files if path is not None),
         identities_only=_is_yes(options, "identitiesonly"),
         via=via,
