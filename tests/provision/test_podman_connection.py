@@ -2,17 +2,19 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from atex_provision import CannotConnect, Connection, ConnectionLost, PodmanConnection
+from atex_provision.connection.podman import BEGAN
 from atex_provision.podman import container
 from atex_provision.podman.command import podman
 from atex_provision.testing import ConnectionSuite
 
-from tests.waits import PATIENCE, Background, eventually
+from tests.waits import PATIENCE, Background, eventually, still_waiting
 
 BOOTED = {b"running\n", b"degraded\n"}  # its sshd has no host keys
 
@@ -94,6 +96,43 @@ def test_a_command_that_reads_no_input_has_an_exit_code(running: str) -> None:
             ended = connection.run("echo said >&2; exit 3", stdin=b"unread" * 1000)
             assert ended.exit_code == 3
             assert ended.stderr in (b"", b"said\n")
+
+
+@pytest.fixture
+def hanging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PodmanConnection]:
+    """Connected to a container whose commands end with 137, while podman does not say why."""
+    hangs = tmp_path / "hangs"
+    program = tmp_path / "podman"
+    program.write_text(
+        "#!/bin/sh\n"
+        f"case $1 in exec) echo '{BEGAN.decode().strip()}' >&2; exit 137 ;; esac\n"
+        f"[ ! -e {hangs} ] || exec sleep 1000\n"
+        'echo \'{"Status": "running", "StartedAt": "today"}\'\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with PodmanConnection("hanging") as connection:
+        hangs.touch()
+        yield connection
+
+
+def test_a_look_at_the_container_has_the_callers_limit(hanging: PodmanConnection) -> None:
+    started = time.monotonic()
+    with pytest.raises(TimeoutError, match=r"not done after 0\.5 seconds: true"):
+        hanging.run("true", timeout=0.5)
+    assert time.monotonic() - started < PATIENCE
+
+
+@pytest.mark.parametrize("closed", ["channel", "connection"])
+def test_a_look_at_the_container_ends_with_the_channel(
+    hanging: PodmanConnection, closed: str
+) -> None:
+    with hanging.open("true") as channel:
+        waiting = Background(lambda: channel.wait(None))
+        with still_waiting(waiting):
+            (channel if closed == "channel" else hanging).close()
+        with pytest.raises(ConnectionLost, match="hanging: the channel"):
+            waiting.result()
 
 
 def test_no_such_container() -> None:

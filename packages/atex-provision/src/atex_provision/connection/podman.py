@@ -9,10 +9,16 @@ import contextlib
 import shlex
 import time
 
-from atex_provision.connection.process import ProcessChannel, ProcessConnection
+from atex_provision.connection.process import ProcessChannel, ProcessConnection, deadline_after
 from atex_provision.errors import CannotConnect, ConnectionLost, PodmanFailed
 from atex_provision.podman import container
-from atex_provision.podman.command import Interruptible, PodmanCommand, last_words, podman_path
+from atex_provision.podman.command import (
+    COMMAND_TIME,
+    Interruptible,
+    PodmanCommand,
+    last_words,
+    podman_path,
+)
 
 # Before the command says a word it is said for it that it has begun: podman's own failures have
 # exit codes and words that a command may have as well.
@@ -127,13 +133,16 @@ class PodmanConnection(ProcessConnection):
             started_at, number = self._started_at, self._connects
         return _ExecChannel(self, command, started_at, number)
 
-    def _stopped_since(self, started_at: str) -> bool:
+    def _stopped_since(self, started_at: str, by: Interruptible, deadline: float | None) -> bool:
         """Whether the container does not run any more as it did, or is about to stop; no if that cannot
-        be told.
+        be told. Raises TimeoutError after `deadline`, and what `by` raises.
         """
+        rest = COMMAND_TIME if deadline is None else max(0.0, deadline - time.monotonic())
         try:
-            state = container.state(self.name)
+            state = container.state(self.name, by=by, timeout=min(rest, COMMAND_TIME))
         except PodmanFailed:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"{self.name}: podman does not say whether it runs") from None
             return False
         if state is None or not state.running or state.started_at != started_at:
             return True
@@ -167,6 +176,7 @@ class _ExecChannel(ProcessChannel):
         self._number = number
         self._began = False
         self._good = False  # whether the exit code is known to be the command's
+        self._looks = Interruptible(self._check_unclosed)
         words = ["/bin/sh", "-c", _LOGIN, BEGAN.decode().rstrip(), command]
         try:
             super().__init__(
@@ -179,20 +189,31 @@ class _ExecChannel(ProcessChannel):
             raise ConnectionLost(f"{connection.name}: cannot run a command: {error}") from error
 
     def receive(self, size: int, timeout: float | None = None) -> bytes:
+        deadline = deadline_after(timeout)
         data = super().receive(size, timeout)
         if not data:  # podman has ended, or is about to
+            rest = EXIT_TIME if deadline is None else max(0.0, deadline - time.monotonic())
             with contextlib.suppress(TimeoutError):
-                self.wait(EXIT_TIME)
+                self.wait(min(rest, EXIT_TIME))
         return data
 
     def wait(self, timeout: float | None) -> int:
+        deadline = deadline_after(timeout)
         code = super().wait(timeout)
-        if not self._good and (why := self._failure(code)):
+        if not self._good and (why := self._failure(code, deadline)):
             raise self._connection._lose(self._number, why)
         self._good = True
         return code
 
-    def _failure(self, code: int) -> str:
+    def close(self) -> None:
+        super().close()
+        self._looks.interrupt()
+
+    def _check_unclosed(self) -> None:
+        with self._lock:
+            self._check_open()
+
+    def _failure(self, code: int, deadline: float | None) -> str:
         """Why podman has ended before the command; "" if it has not."""
         with self._lock:
             began, said, killed = self._began, bytes(self._tail), self._process.returncode < 0
@@ -202,9 +223,15 @@ class _ExecChannel(ProcessChannel):
             return f"podman did not run the command: {words}"
         if killed:
             return "the `podman exec` of a command was killed"
-        if code >= SUSPICIOUS and self._connection._stopped_since(self._started_at):
+        if code >= SUSPICIOUS and self._has_stopped(deadline):
             return "the container has stopped"
         return ""
+
+    def _has_stopped(self, deadline: float | None) -> bool:
+        try:
+            return self._connection._stopped_since(self._started_at, self._looks, deadline)
+        except ConnectionLost:
+            raise ConnectionLost(f"{self._name}: the channel was closed") from None
 
     def _keep_stderr(self, chunk: bytes) -> None:
         super()._keep_stderr(chunk)

@@ -106,7 +106,7 @@ class ProcessChannel(Channel):
 
     def receive(self, size: int, timeout: float | None = None) -> bytes:
         with self._in_use():
-            deadline = _deadline(timeout)
+            deadline = deadline_after(timeout)
             while True:
                 try:
                     data = os.read(self._stdout.fileno(), size)
@@ -119,7 +119,7 @@ class ProcessChannel(Channel):
                 return data
 
     def send(self, data: bytes, timeout: float | None = None) -> None:
-        deadline = _deadline(timeout)
+        deadline = deadline_after(timeout)
         with self._in_use():
             rest = memoryview(data)
             while rest:
@@ -142,7 +142,7 @@ class ProcessChannel(Channel):
 
     def wait(self, timeout: float | None) -> int:
         with self._in_use():
-            deadline = _deadline(timeout)
+            deadline = deadline_after(timeout)
             pause = 0.001
             while (code := self._exit_code()) is None:
                 if deadline is not None and time.monotonic() >= deadline:
@@ -263,5 +263,6 @@ def _spawn(
     return process, (stdin, stdout, stderr)
 
 
-def _deadline(timeout: float | None) -> float | None:
+def deadline_after(timeout: float | None) -> float | None:
+    """The moment of `time.monotonic()` that is `timeout` seconds away."""
     return None if timeout is None else time.monotonic() + timeout

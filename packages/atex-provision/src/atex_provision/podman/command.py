@@ -131,33 +131,33 @@ def podman(
 
 
 class Interruptible:
-    """Sees one podman at a time to its end, unless another thread ends it. `_lock` guards `_current`."""
+    """Sees each podman to its end, unless another thread ends it. `_lock` guards `_running`."""
 
     def __init__(self, check: Callable[[], None] = lambda: None) -> None:
         """`check` raises when nothing is to be begun any more."""
         self._check = check
         self._lock = threading.Lock()
-        self._current: PodmanCommand | None = None
+        self._running: set[PodmanCommand] = set()
 
     def finish(self, command: PodmanCommand, *, timeout: float = COMMAND_TIME) -> str:
         """As `PodmanCommand.finish()`. Raises ConnectionLost when it is interrupted, and what `check`
         raises.
         """
         with self._lock:
-            self._current = command
+            self._running.add(command)
         try:
             self._check()
             return command.finish(timeout=timeout)
         finally:
             command.close()
             with self._lock:
-                self._current = None
+                self._running.discard(command)
 
     def interrupt(self) -> None:
-        """Kills the podman that runs at this moment, if there is one. Total."""
+        """Kills what runs at this moment. Total."""
         with self._lock:
-            command = self._current
-        if command is not None:
+            running = list(self._running)
+        for command in running:
             command.close()
 
 

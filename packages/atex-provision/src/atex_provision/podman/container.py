@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from atex_provision.errors import PodmanFailed
-from atex_provision.podman.command import Interruptible, PodmanCommand, podman
+from atex_provision.podman.command import COMMAND_TIME, Interruptible, PodmanCommand, podman
 
 LABEL = "atex.lease"
 START_TIME = 300.0  # seconds; far more than it takes, for it should not be killed in the middle
@@ -84,13 +84,15 @@ def start(name: str) -> None:
     podman("start", name, timeout=START_TIME, outlive=True)
 
 
-def state(name: str, *, by: Interruptible | None = None) -> State | None:
-    """What state the container is in; None if there is no such container. Raises PodmanFailed, and
-    what `by` raises.
+def state(
+    name: str, *, by: Interruptible | None = None, timeout: float = COMMAND_TIME
+) -> State | None:
+    """What state the container is in; None if there is no such container. Raises PodmanFailed, also
+    after `timeout` seconds, and what `by` raises.
     """
     try:
         command = PodmanCommand("container", "inspect", "--format={{json .State}}", name)
-        said = (by or Interruptible()).finish(command)
+        said = (by or Interruptible()).finish(command, timeout=timeout)
     except PodmanFailed as error:
         if "no such container" in str(error):
             return None
