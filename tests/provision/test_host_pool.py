@@ -17,6 +17,7 @@ from atex_provision import (
     Connection,
     Host,
     HostPool,
+    JournalError,
     LeaseJournal,
     Moment,
     NoMachine,
@@ -250,6 +251,34 @@ def test_who_waits_learns_of_it_although_nobody_else_asks_again(what: str) -> No
             queue.lend(slot, "it is on fire", kept=True)
         with pytest.raises(NoMachine, match="on fire"):
             wants.result()
+
+
+def test_a_lease_that_cannot_be_given_back_does_not_cost_the_slot(
+    sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is gc's from there on, and keeps nobody away."""
+
+    def fail(journal: LeaseJournal, name: str) -> None:
+        raise JournalError("the disk is full")
+
+    pool = HostPool([host_of(sshd)])
+    first, second = pool.provisioner(), pool.provisioner()
+    first.reserve()
+    waiting = Background(second.reserve)
+    with still_waiting(waiting), monkeypatch.context() as patch:
+        patch.setattr(LeaseJournal, "remove", fail)
+        first.release()
+        assert "the disk is full" in (first.left or "")
+        waiting.result()
+    first.release()
+    assert first.left is None
+    assert second.alive()
+    third = pool.provisioner()
+    waiting = Background(third.reserve)
+    with still_waiting(waiting):  # the slot was not given back twice
+        second.release()
+        waiting.result()
+    third.release()
 
 
 # Hosts that fail

@@ -106,7 +106,9 @@ class LeasedProvisioner(Provisioner):
         """
 
     def _ended(self, lease: Lease, failure: BaseException | None) -> None:
-        """The lease is out of the journal: it was given back, or (`failure`) the attempt failed."""
+        """We have no part in the lease any more: it was given back, or left for gc, or (`failure`) the
+        attempt failed. Called again for one that was left, if it could be given back later.
+        """
 
     # What a backend uses.
 
@@ -266,12 +268,16 @@ class LeasedProvisioner(Provisioner):
             else:
                 self.journal.remove(lease.name)
                 self._trouble.pop(lease.name, None)
-            self._ended(lease, failure)
+            gone = True
         except Exception as error:
             _log.warning("%s could not be given back", lease.name, exc_info=error)
             self._leave(lease, f"{lease.name} could not be given back: {error}")
-            return False
-        return True
+            gone = False
+        try:
+            self._ended(lease, failure)
+        except Exception:
+            _log.exception("%s: what should follow its end failed", lease.name)
+        return gone
 
     def _sessions_left(self, lease: Lease) -> str | None:
         """In words, if the machine stays, and an agent on it."""
