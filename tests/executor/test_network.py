@@ -57,7 +57,7 @@ def test_it_stays_away(light_host: LightHost, tree: Path, run: Run, own_home: Pa
         until = time.time() + 3.0 + 1.0 + 300.0
     (final,) = run.records()
     assert final["status"] == "infra"
-    day_and_hour = time.strftime("%Y-%m-%d %H:", time.gmtime(until))
+    day_and_hour = time.strftime("%Y-%m-%d %H:", time.localtime(until))
     assert f"what it runs may go on until {day_and_hour}" in final["note"]
     assert "what it runs may go on until" in (executor.left or "")
     light_host.heal()

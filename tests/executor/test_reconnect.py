@@ -122,6 +122,19 @@ def test_a_killed_agent_between_tests_is_no_matter(
     assert executor.run(test, run.sink, attempt=3).status == "pass"
 
 
+def test_an_agent_that_is_killed_between_tests_did_not_die_during_one(
+    execute: Execute, run: Run, own_home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    executor = execute(LocalConnection(), "echo $PPID")
+    first = executor.run(executor.suite.tests[0], run.sink)
+    with caplog.at_level("INFO", "atex_executor"):
+        os.kill(int(run.output(first.record)), signal.SIGKILL)
+        executor.close()
+    assert executor.left is None
+    assert "the agent ended while no test ran" in caplog.text
+    assert "during this test" not in caplog.text
+
+
 def test_an_agent_that_came_back_without_its_tree(
     execute: Execute, run: Run, own_home: Path
 ) -> None:
@@ -222,6 +235,7 @@ def test_cancel_of_a_machine_that_is_away(
     assert note.startswith("enough; the agent did not confirm")
     executor.close()
     assert "did not confirm its end; what it runs may go on until" in (executor.left or "")
+    assert note.partition("until ")[2] == (executor.left or "").partition("until ")[2] != ""
     ssh.close()
 
 

@@ -241,7 +241,7 @@ class _Handshake:
 def _occupied(busy: Busy) -> str:
     """Return in words who has the machine; what they say of themselves is quoted, for it may be anything."""
     try:
-        since = time.strftime(" since %Y-%m-%d %H:%M:%S UTC", time.gmtime(busy.since))
+        since = time.strftime(" since %Y-%m-%d %H:%M:%S %Z", time.localtime(busy.since))
     except (OverflowError, ValueError, OSError):
         since = ""
     test = f", for {busy.test[:_LONGEST_WORDS]!r}" if busy.test else ""

@@ -100,11 +100,13 @@ class Reception:
             run.ending = run.ending or Ending(ended_by="cancel", note=run.cancel_note)
         if announced:
             return  # restart.py knows what follows
+        if run is None or not run.sent or run.ending is not None:
+            _log.info("%s: the agent ended while no test ran, another one is there", state.machine)
+            return
         away = time.monotonic() - state.link.heard
         note = GONE_DOWN if state.going_down else death_note(state.hello or hello, hello, away=away)
         _log.warning("%s: %s", state.machine, note)
-        if run is not None and run.sent and run.ending is None:
-            run.ending = agent_died(note)
+        run.ending = agent_died(note)
 
     def over(self, reason: str) -> None:
         """See Listener."""

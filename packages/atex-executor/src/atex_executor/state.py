@@ -40,6 +40,7 @@ class State:
         self.going_down = False  # the machine said so on this attachment
         self.released = False  # nothing of ours is left there
         self.over = False  # the link has ended
+        self._given_up_grace = 0.0  # of the run that was given up, which may go on there
 
     @property
     def incarnation(self) -> str:
@@ -103,9 +104,14 @@ class State:
         self.changed.notify_all()
 
     def may_run_until(self) -> str:
-        """Say until when something of ours may run on a machine that does not answer."""
+        """Say until when something of ours may run on a machine that does not answer, by the clock of this one.
+
+        It is said more than once of a session, and the same each time.
+        """
         times = self.times
-        grace = self.run.grace if self.run else 0.0
-        left = self.link.heard + times.silence + times.linger + grace - time.monotonic()
-        until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(time.time() + left))
+        if self.run is not None:
+            self._given_up_grace = self.run.grace
+        longest = times.silence + times.linger + self._given_up_grace
+        left = self.link.heard + longest - time.monotonic()
+        until = time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(time.time() + left))
         return f"what it runs may go on until {until}"
