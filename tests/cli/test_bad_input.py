@@ -110,6 +110,10 @@ def test_an_identity_that_is_not_there(atex: Atex) -> None:
     refused(atex, atex.run("--on", "ssh:a", "--identity", "no-such-key"), "no-such-key")
 
 
+def test_a_lease_of_more_than_a_year(atex: Atex) -> None:
+    refused(atex, atex.run("--on", "local", "--for", "4000000d"), "--for", "365 d at most")
+
+
 def test_results_are_never_overwritten(atex: Atex) -> None:
     atex.write("t.fmf", "test: 'true'")
     mine = atex.results / "mine"

@@ -1,5 +1,6 @@
 """`atex reserve`: machines are held, prepared if wanted, and all are given back."""
 
+import os
 import re
 import signal
 import subprocess
@@ -64,7 +65,7 @@ def test_machines_are_held_until_a_signal(
     assert all(7100 < lease.ends - time.time() < 7200 for lease in journal.leases())
     ended = interrupt(process, number)
     assert ended.code == code, ended
-    assert "2 machines are held" in ended.err
+    assert "2 machines are held; Ctrl-C gives them back" in ended.err
     assert f"interrupted by {word}" in ended.err
     assert not journal.leases()
 
@@ -123,13 +124,21 @@ def test_tests_run_on_a_machine_that_is_held(
     said, _ = lines(process, 2)
     assert said.endswith("  prepared")
     lease = lease_of(said)
+    refused = atex("run", atex.tree, "--on", f"lease:{lease}", "--for", "2h")
+    assert refused.code == 64, refused
+    assert "--for: a machine that is held has its end" in refused.err
     for results in ("one", "two"):
         ended = atex("run", atex.tree, "--on", f"lease:{lease}", "--output", results)
         assert ended.code == 0, ended
         assert "1 test: 1 pass" in ended.lines
     assert [lease.name for lease in journal.leases()] == [lease]
     assert len((light_host.folder / "root" / "prepared").read_text().splitlines()) == 1
-    assert interrupt(process).code == 130
+    ended = interrupt(process)
+    assert ended.code == 130
+    assert "1 machine is held; Ctrl-C gives it back" in ended.err
+    output = re.search("output of prepare goes to (atex-runs/.*)", ended.err)
+    assert output
+    assert (atex.folder / output[1] / "files").is_dir(), ended
 
 
 def test_what_can_not_be_prepared_is_held_nevertheless(atex: Atex, journal: LeaseJournal) -> None:
@@ -146,13 +155,14 @@ def test_what_can_not_be_prepared_is_held_nevertheless(atex: Atex, journal: Leas
 
 def test_the_time_ends_while_it_prepares(atex: Atex, journal: LeaseJournal) -> None:
     """Nobody is told that it is held, and what prepares it ends."""
-    atex.write("plan.fmf", PREPARED.replace("SCRIPT", "sleep 613"))
+    command = f"sleep 60.{os.getpid()}"
+    atex.write("plan.fmf", PREPARED.replace("SCRIPT", command))
     atex.write("t.fmf", "test: 'true'\n")
     ended = atex("reserve", "local", "--for", "3s", "--prepare", atex.tree)
     assert (ended.code, ended.out) == (75, ""), ended
     assert re.search(r"the lease local-\w+ ended before its machine was ready", ended.err), ended
     assert "held" not in ended.err
-    assert not running("sleep 613")
+    assert not running(command)
 
 
 def test_ctrl_c_while_it_prepares(atex: Atex, journal: LeaseJournal) -> None:
@@ -194,7 +204,14 @@ def test_a_second_ctrl_c_leaves_at_once(
         ([], "POOL"),
         (["local", "--for", "0s"], "no time"),
         (["local", "--for", "soon"], "soon"),
-        (["local", "--plan", "/p"], "--prepare"),
+        (["local", "--for", "366d"], "365 d at most"),
+        (["local", "--for", "99999999999999d"], "365 d at most"),
+        (["local", "--plan", "/p"], "--plan: only for machines that are prepared"),
+        (["local", "--output", "out"], "--output: only"),
+        (["local", "-e", "A=1", "--become"], "--environment, --become: only"),
+        (["local", "--secret", "HOME", "--exclude", "x"], "--secret, --exclude: only"),
+        (["--prepare", "2xlocal"], "`2xlocal` was taken for the TREE of --prepare; put POOL first"),
+        (["--prepare"], "POOL"),
         (["lease:local-aaaaaa"], "held already"),
         (["podman"], "name an image"),
         (["ssh:@no-such-file"], "no-such-file"),

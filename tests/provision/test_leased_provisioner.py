@@ -1,5 +1,6 @@
 """What every provisioner with a lease keeps: the order of things, failures, the end from any thread at any moment."""
 
+import math
 import random
 import threading
 import time
@@ -122,6 +123,12 @@ def test_the_lease_ends(service: Service) -> None:
         eventually(lambda: not provisioner.alive())
         assert time.time() >= machine.lease_end
         assert machine.connection.run("true").exit_code == 0  # it is ours to ask no more
+
+
+@pytest.mark.parametrize("duration", [0.0, -1.0, math.nan, math.inf])
+def test_a_lease_of_no_time_and_of_all_time(service: Service, duration: float) -> None:
+    with pytest.raises(ValueError, match="can not last"):
+        Served(service, duration=duration)
 
 
 # The end at any moment

@@ -1,4 +1,4 @@
-"""Where a run's results go when nobody says."""
+"""Where a command writes what it has to tell."""
 
 import itertools
 from datetime import datetime
@@ -15,7 +15,7 @@ def output_folder(wanted: Path | None) -> Path:
     Raises Refused.
     """
     if wanted is None:
-        return new_folder()
+        return _new_folder()
     try:
         wanted.mkdir(parents=True, exist_ok=True)
         if any(wanted.iterdir()):
@@ -25,7 +25,7 @@ def output_folder(wanted: Path | None) -> Path:
     return wanted
 
 
-def new_folder() -> Path:
+def _new_folder() -> Path:
     """Make a folder named after this moment below `atex-runs`; two that start in the same second get two.
 
     Raises Refused where it can not be made.

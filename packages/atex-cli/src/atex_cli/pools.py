@@ -18,7 +18,8 @@ from typing import Literal
 import msgspec
 from atex_provision import BadHost, Host
 
-CHOICES = "local, ssh:[USER@]HOST[:PORT][,...], podman:IMAGE, lease:NAME"
+NEW = "local, ssh:[USER@]HOST[:PORT][,...], podman:IMAGE"
+CHOICES = f"{NEW}, lease:NAME"
 LATER = ("libvirt", "testing-farm")
 
 Backend = Literal["local", "ssh", "podman", "lease"]

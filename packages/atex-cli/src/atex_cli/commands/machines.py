@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import click
 from atex_fmf import FmfError, parse_duration
+from click.core import ParameterSource
 
 from atex_cli.commands.options import Command, with_options
 from atex_cli.commands.tree import Context
@@ -13,6 +14,7 @@ from atex_cli.pools import CHOICES, PoolError
 from atex_cli.supply import find_supplies
 
 PURPOSE_OF_RUN = "atex run, results in "  # and the folder
+LONGEST = 365 * 24 * 3600.0  # seconds of a lease
 
 
 def duration_option(command: Command) -> Command:
@@ -62,6 +64,28 @@ def machine_options(command: Command) -> Command:
     )
 
 
+def check_held(pools: Sequence[str]) -> None:
+    """Raise Refused where all `pools` are leases and the command line says how machines are to be reserved."""
+    if not all(pool.startswith("lease:") for pool in pools):
+        return
+    given = given_options("duration", "identity", "host_keys")
+    if given:
+        raise Refused(
+            f"{given}: a machine that is held has its end and its login already, leave this out"
+        )
+
+
+def given_options(*parameters: str) -> str:
+    """Return which options of these parameters the command line of the current command has."""
+    ctx = click.get_current_context()
+    return ", ".join(
+        max(option.opts, key=len)
+        for option in ctx.command.params
+        if option.name in parameters
+        and ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    )
+
+
 def read_duration(
     ctx: click.Context, parameter: click.Parameter, value: str | None
 ) -> float | None:
@@ -76,6 +100,8 @@ def _read_lease_time(ctx: click.Context, parameter: click.Parameter, value: str)
     duration = read_duration(ctx, parameter, value)
     if not duration:
         raise click.BadParameter("a lease of no time is none", ctx, parameter)
+    if duration > LONGEST:
+        raise click.BadParameter("a lease lasts 365 d at most", ctx, parameter)
     return duration
 
 

@@ -1,6 +1,7 @@
 """`atex reserve`: holds machines, prepared if wanted, until Ctrl-C."""
 
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from atex_executor import FolderSink, Mask, Pack, SinkError
 from atex_orchestrator.results import FILES, LOG
 from atex_provision import HostKeys
 
-from atex_cli.commands.machines import duration_option, machine_options, read_pools
+from atex_cli.commands.machines import duration_option, given_options, machine_options, read_pools
 from atex_cli.commands.options import verbose_option
 from atex_cli.commands.suites import notices_of, read_suites
 from atex_cli.commands.tree import Context, context_option
@@ -20,15 +21,22 @@ from atex_cli.exit_codes import INFRASTRUCTURE, PASSED, SIGNALLED
 from atex_cli.holding import Holding
 from atex_cli.invocation import Invocation
 from atex_cli.output import output_folder
+from atex_cli.pools import NEW, PoolError, parse_pool
 from atex_cli.preparing import Preparation
 from atex_cli.progress import Progress
 from atex_cli.signals import stopped_by_signals
 from atex_cli.supply import Terms
 from atex_cli.terminal import Terminal
 
+PREPARING = ("plan", "environment", "secret", "output", "exclude", "become")
 
-@click.command("reserve", short_help="Hold machines, to log in or to run tests on them.")
-@click.argument("pools", metavar="POOL...", nargs=-1, required=True)
+
+@click.command(
+    "reserve",
+    short_help="Hold machines, to log in or to run tests on them.",
+    options_metavar="",  # after the pools, lest --prepare takes one for its tree
+)
+@click.argument("pools", metavar="POOL... [OPTIONS]", nargs=-1)
 @duration_option
 @click.option(
     "--prepare",
@@ -68,16 +76,13 @@ def command(
 ) -> int:
     """Get machines of each POOL and hold them; say the lease of each, and how to log in.
 
-    POOL is as for `atex run --on`. Ctrl-C gives all machines back, and so does the end of the time. Meanwhile
-    `atex run --on lease:NAME` runs tests on a machine; one that is prepared is not prepared again.
+    POOL is as for `atex run --on`, but no lease. Ctrl-C gives all machines back, and so does the end of the time.
+    Meanwhile `atex run --on lease:NAME` runs tests on a machine; one that is prepared is not prepared again.
 
-    Exit codes: 0 the time is over, 64 usage, 75 some machine could not be had or not be given back, 130 and 143 given
-    back after Ctrl-C and SIGTERM.
+    Exit codes: 0 the time is over, 64 usage, 75 some machine could not be had or not be given back, 130, 143 and 129
+    given back after Ctrl-C, SIGTERM and SIGHUP.
     """
-    if tree is None and (plan is not None or output is not None):
-        raise Refused("--plan and --output are about what is prepared: add --prepare")
-    if lease := next((pool for pool in pools if pool.startswith("lease:")), None):
-        raise Refused(f"{lease} is held already: run tests on it by `atex run --on {lease}`")
+    _check(pools, tree)
     staffs = read_pools(pools, context, identity)
     variables = read_environment(environment, os.environ)
     secrets = read_secrets(secret, os.environ)
@@ -93,6 +98,7 @@ def command(
             for notice in notices_of(platforms, suites):
                 terminal.complain(f"atex: {notice}")
             folder = output_folder(output)
+            terminal.complain(f"atex: the output of prepare goes to {folder}")
             invocation.log = folder / LOG
             prepare = partial(
                 Preparation,
@@ -118,6 +124,26 @@ def command(
                 for _ in range(supply.machines):
                     holding.add(staff.platform, factory, preparation)
         return _hold(holding, invocation)
+
+
+def _check(pools: Sequence[str], tree: str | None) -> None:
+    """Raise Refused for pools that are none, or none to reserve, and for options that would be of no use."""
+    if tree is None and (given := given_options(*PREPARING)):
+        raise Refused(f"{given}: only for machines that are prepared, add --prepare")
+    if not pools:
+        if tree is not None and _is_pool(tree):
+            raise Refused(f"`{tree}` was taken for the TREE of --prepare; put POOL first")
+        raise Refused(f"which machines? Name a POOL: {NEW}")
+    if lease := next((pool for pool in pools if pool.startswith("lease:")), None):
+        raise Refused(f"{lease} is held already: run tests on it by `atex run --on {lease}`")
+
+
+def _is_pool(text: str) -> bool:
+    try:
+        parse_pool(text)
+    except PoolError:
+        return False
+    return True
 
 
 def _open(folder: Path) -> FolderSink:

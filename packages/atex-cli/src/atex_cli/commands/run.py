@@ -14,6 +14,7 @@ from atex_provision import HostKeys
 from atex_cli.closing import print_summary
 from atex_cli.commands.machines import (
     PURPOSE_OF_RUN,
+    check_held,
     duration_option,
     machine_options,
     read_duration,
@@ -26,7 +27,7 @@ from atex_cli.commands.variables import read_environment, read_secrets, variable
 from atex_cli.errors import Refused
 from atex_cli.exit_codes import exit_code
 from atex_cli.invocation import Invocation
-from atex_cli.output import new_folder
+from atex_cli.output import output_folder
 from atex_cli.pools import CHOICES
 from atex_cli.progress import Progress
 from atex_cli.signals import stopped_by_signals
@@ -92,9 +93,10 @@ def command(
     """Run the tests of the fmf tree in TREE (by default the current folder) on machines.
 
     A free machine takes the next test. Exit codes: 0 passed, 1 some failed, 2 some had an error, 3 nothing to run,
-    4 all skipped, 64 usage, 75 some test has no verdict, 130 and 143 interrupted.
+    4 all skipped, 64 usage, 75 some test has no verdict, 130, 143 and 129 interrupted.
     """
     staffs = read_pools(on, context, identity)
+    check_held(on)
     variables = read_environment(environment, os.environ)
     secrets = read_secrets(secret, os.environ)
     platforms = [staff.platform for staff in staffs]
@@ -102,7 +104,7 @@ def command(
     terminal = Terminal(Mask(secrets.values()))
     for notice in notices_of(platforms, suites):
         terminal.complain(f"atex: {notice}")
-    folder = output or new_folder()
+    folder = output_folder(output)
     invocation.log = folder / LOG
     orchestrator = Orchestrator(
         folder,

@@ -17,7 +17,7 @@ def variable_options(command: Command) -> Command:
             "--environment",
             metavar="VAR[=VALUE]",
             multiple=True,
-            help="A variable for all tests; without a value, that of this environment.",
+            help="A variable for all that runs there; without a value, that of this environment.",
         ),
         click.option(
             "--secret",

@@ -12,6 +12,7 @@ the machine stays and the session of an agent there was not ended.
 
 import contextlib
 import logging
+import math
 import time
 from abc import abstractmethod
 from typing import ClassVar, Self
@@ -56,7 +57,11 @@ class LeasedProvisioner(Provisioner):
     ) -> None:
         """`duration`: seconds from the request to the end of the lease. `purpose`: what the machine
         is for, in words, for whoever wonders about the lease.
+
+        Raises ValueError for a duration that is none.
         """
+        if not 0 < duration < math.inf:
+            raise ValueError(f"a lease can not last {duration} s")
         self.duration = duration
         self.purpose = purpose
         self.journal = journal or LeaseJournal()
