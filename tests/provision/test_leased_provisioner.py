@@ -197,6 +197,42 @@ def test_a_backend_that_hangs_is_left_alone_and_cleans_up_when_it_comes_back(
     eventually(lambda: provisioner.left is None)
 
 
+def test_a_service_is_not_asked_all_the_time_while_the_backend_hangs(
+    service: Service, journal: LeaseJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only when there is something new to be freed, or after seconds."""
+    monkeypatch.setattr(holding, "PROMPT", 0.1)
+    monkeypatch.setattr(holding, "FREE_AGAIN", 1000.0)
+    asks, waits = Gate("asked"), Gate("wait")
+
+    def during(step: str) -> None:
+        asks(step)
+        waits(step)
+
+    class Deaf(Served):
+        def _check_over(self) -> None:
+            """Goes on."""
+
+    provisioner = Deaf(service, during=during)
+    reserving = Background(provisioner.reserve)
+    assert asks.reached.wait(PATIENCE)
+    [lease] = journal.leases()
+    ending = Background(provisioner.release)
+    eventually(lambda: service.taken(lease.name) == 1)
+    time.sleep(3 * holding.AGAIN)
+    assert service.taken(lease.name) == 1
+    asks.opened.set()  # and it learns something
+    assert waits.reached.wait(PATIENCE)
+    eventually(lambda: service.taken(lease.name) == 2)
+    monkeypatch.setattr(holding, "FREE_AGAIN", 0.3)
+    eventually(lambda: service.taken(lease.name) > 2)
+    waits.opened.set()
+    ending.result()
+    with pytest.raises(Aborted):
+        reserving.result()
+    assert journal.leases() == []
+
+
 @pytest.mark.usefixtures("impatient")
 def test_to_give_back_may_hang(service: Service, journal: LeaseJournal) -> None:
     gate = Gate("free")

@@ -9,8 +9,8 @@ Guarantees:
 - A lease is given back by one thread at a time, and not again once that has worked. Whichever of
   end() and keep() comes first has its way.
 
-`_changed`, a condition, guards `_begun`, `_thread`, `_lease`, `_connection`, `_machine`, `_keeping` and
-`_freeing`; nobody does I/O while holding it. `over` is set once and never cleared.
+`_changed`, a condition, guards `_begun`, `_thread`, `_lease`, `_connection`, `_machine`, `_keeping`,
+`_freeing` and `_freed`; nobody does I/O while holding it. `over` is set once and never cleared.
 """
 
 import logging
@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 ABORT_TIME = 4.5  # seconds; the contract gives 5
 PROMPT = 2.0  # seconds that the thread has to give back what it got, before others begin with it
 AGAIN = 0.1  # seconds
+FREE_AGAIN = 5.0  # seconds; a service should not be asked more often while our thread hangs
 
 
 class Backend(Protocol):
@@ -59,6 +60,7 @@ class Holding:
         self._machine: Machine | None = None  # when it is ready
         self._keeping = False
         self._freeing: threading.Thread | None = None
+        self._freed: tuple[Lease, float] | None = None  # while the thread hung; and when
 
     @property
     def lease(self) -> Lease | None:
@@ -233,6 +235,8 @@ class Holding:
                 return None
             if self._freeing is not None and self._freeing.is_alive():
                 return self._freeing
+            if thread is not None and self._has_freed(lease):
+                return None
             free = self._give_back if thread is None else self._free_meanwhile
             self._freeing = threading.Thread(
                 target=free, args=[lease], name=f"free-{lease.name}", daemon=True
@@ -256,3 +260,12 @@ class Holding:
             self._backend._free(lease)
         except Exception as error:
             _log.info("%s: not freed while it was asked for: %s", lease.name, error)
+        with self._changed:
+            self._freed = lease, time.monotonic()
+
+    def _has_freed(self, lease: Lease) -> bool:
+        """Whether it was freed a moment ago, and nothing was learnt of it since. With the lock."""
+        if self._freed is None:
+            return False
+        freed, when = self._freed
+        return freed is lease and time.monotonic() < when + FREE_AGAIN
