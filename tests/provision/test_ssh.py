@@ -5,6 +5,7 @@ fails.
 import re
 import shlex
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import paramiko
 import pytest
 from atex_provision import (
     BadConfiguration,
@@ -96,6 +98,52 @@ def test_the_agent_opens_an_encrypted_key(sshd: Sshd) -> None:
     subprocess.run(["ssh-add", "-q", "-D"], check=True)
     with pytest.raises(BadConfiguration, match=r"identity \(encrypted; let ssh-add"):
         ssh_to(sshd).connect()
+
+
+@pytest.fixture
+def hung_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """The socket of an ssh agent that does nothing."""
+    path = tmp_path / "agent"
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
+    monkeypatch.setattr("atex_provision.ssh.agent.ANSWER_TIME", 1)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(str(path))
+        server.listen(0)
+        yield server
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_an_agent_that_hangs_is_done_without(
+    sshd: Sshd, home: Path, hung_agent: socket.socket, busy: bool
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as first:
+        if busy:  # its queue is full
+            first.connect(hung_agent.getsockname())
+        host = Host(address=sshd.address, port=sshd.port)
+        with pytest.raises(LoginRejected, match=r"the ssh agent \(no answer in 1 s\)"):
+            SshConnection(host).connect()
+        if not busy:
+            hung_agent.accept()[0].close()
+        say(home, f"IdentityFile {sshd.identity}\n")
+        with SshConnection(host) as connection:
+            assert connection.run("true").exit_code == 0
+
+
+def test_an_agent_that_never_signs(sshd: Sshd, hung_agent: socket.socket) -> None:
+    def list_a_key() -> socket.socket:
+        peer, _ = hung_agent.accept()
+        peer.recv(100)
+        blob = paramiko.ECDSAKey.generate().asbytes()
+        answer = struct.pack(f">BII{len(blob)}sI", 12, 1, len(blob), blob, 0)
+        peer.sendall(struct.pack(">I", len(answer)) + answer)
+        return peer
+
+    agent = Background(list_a_key)
+    started = time.monotonic()
+    with pytest.raises(ConnectTimeout, match="no answer to the login"):
+        SshConnection(Host(address=sshd.address, port=sshd.port), timeout=2.0).connect()
+    assert time.monotonic() - started < PATIENCE
+    agent.result().close()
 
 
 @pytest.mark.needs("ssh-agent", "ssh-add")

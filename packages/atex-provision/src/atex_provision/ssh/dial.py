@@ -52,26 +52,28 @@ class Dial:
     def connect(self) -> BoundedTransport:
         """Connects and logs in. Raises CannotConnect or one of its subclasses."""
         known = known_keys(self._target)
-        try:
-            self._route.approach()
-            with self._place():
-                transport = self._begin(known)
-        except BaseException:
-            self._route.close()
-            raise
+        with contextlib.closing(Identities(self._target)) as identities:
+            try:
+                self._route.approach()
+                with self._place():
+                    transport = self._begin(known, identities)
+            except BaseException:
+                self._route.close()
+                raise
         if self._route.sees_far_end:
             transport.sock.settimeout(IDLE_WAKEUP)
         else:
             transport.watch()
         return transport
 
-    def _begin(self, known: list[KnownKey]) -> BoundedTransport:
+    def _begin(self, known: list[KnownKey], identities: Identities) -> BoundedTransport:
         transport = BoundedTransport(self._route.connect())
         try:
             self._shake_hands(transport, known)
             check_host_key(self._target, transport.get_remote_server_key(), known)
-            self._log_in(transport)
+            self._log_in(transport, identities)
         except BaseException:
+            identities.close()  # the transport's thread may wait for a signature
             close_transport(transport)
             raise
         return transport
@@ -98,11 +100,10 @@ class Dial:
         transport.start_client(event=done)
         self._await(transport, done, "the ssh handshake")
 
-    def _log_in(self, transport: BoundedTransport) -> None:
-        identities = Identities(self._target)
+    def _log_in(self, transport: BoundedTransport, identities: Identities) -> None:
         tried = []
-        with identities as offers, contextlib.suppress(_Disconnected):
-            for identity in offers:
+        with contextlib.suppress(_Disconnected):
+            for identity in identities.offers:
                 tried.append(identity.name)
                 if self._is_accepted(transport, identity):
                     return

@@ -16,6 +16,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from paramiko.pkey import UnknownKeyType
 
 from atex_provision.errors import BadConfiguration
+from atex_provision.ssh.agent import SshAgent
 from atex_provision.ssh.config import Target
 
 DEFAULT_FILES = ("id_ed25519", "id_ecdsa", "id_rsa")
@@ -38,18 +39,23 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Identities:
-    """The identities for one login. A context manager: it may be connected to the ssh agent."""
+    """The identities for one login. They may need the ssh agent until close() is called."""
 
     def __init__(self, target: Target) -> None:
+        """Reads them, also from the agent. Raises BadConfiguration."""
         self._target = target
-        self._agent: paramiko.Agent | None = None
+        self._agent: SshAgent | None = None
+        self._agent_failed = False
         self.unusable: list[str] = []
         """Which files were passed over, and why; for the message of a login that fails."""
+        try:
+            self.offers = list(self._unique())
+        except BaseException:
+            self.close()
+            raise
 
-    def __enter__(self) -> Iterator[Identity]:
-        return self._unique()
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Ends the connection to the agent, and who waits for it. Total; may be repeated."""
         if self._agent is not None:
             self._agent.close()
 
@@ -110,11 +116,13 @@ class Identities:
         return None
 
     def _from_agent(self) -> Iterator[Identity]:
-        if self._agent is None:
+        if self._agent is None and not self._agent_failed:
             try:
-                self._agent = paramiko.Agent()
+                self._agent = SshAgent()
             except (OSError, paramiko.SSHException) as error:
+                self._agent_failed = True  # it is not asked again
                 self.unusable.append(f"the ssh agent ({error})")
-                return
+        if self._agent is None:
+            return
         for key in self._agent.get_keys():
             yield Identity(f"{key.comment or key.get_name()} of the ssh agent", key)
