@@ -29,9 +29,7 @@ class Simulation:
     last_failed: set[int] = field(default_factory=set)  # workers whose last test failed
     kept: set[int] = field(default_factory=set)
     others: set[int] = field(default_factory=set)  # that were there when one was kept, and work
-    keeping: set[int] = field(
-        default_factory=set
-    )  # those of which it is open yet whether they can be kept
+    keeping: set[int] = field(default_factory=set)  # it is open yet whether they can be kept
     not_keepable: set[int] = field(default_factory=set)  # pools
     expired: set[int] = field(default_factory=set)
     stopped: bool = False
