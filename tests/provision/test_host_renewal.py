@@ -7,13 +7,16 @@ import pytest
 from atex_provision import (
     Aborted,
     BadHost,
+    Completed,
     Connection,
     Host,
     HostPool,
+    LocalConnection,
     NoMachine,
     Provisioner,
     SshConnection,
 )
+from atex_provision.provisioner.reboot import reboot
 
 from tests.machines import LightHost, Sshd
 from tests.machines.login import host_of
@@ -119,6 +122,45 @@ def test_a_host_is_rebooted_before_each_lease(light_host: LightHost) -> None:
             there = machine.connection.run("cat /proc/sys/kernel/random/boot_id").stdout
             boots.append(there.decode().strip())
     assert len(set(boots)) == 3
+
+
+def test_the_shutdown_may_end_whatever_asks_for_the_boot() -> None:
+    """Before an answer, or in the middle of one."""
+
+    class Script(LocalConnection):
+        def run(self, command: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Completed:
+            exit_code, stdout = answers.pop(0)
+            return Completed(exit_code=exit_code, stdout=stdout, stderr=b"")
+
+    answers = [
+        (0, b"an-id\n17\n"),
+        (0, b""),  # to the order
+        (0, b"an-id\n17\n"),
+        (143, b""),
+        (0, b"another-id\n"),
+        (0, b"another-id\n18\n"),
+    ]
+    waits: list[str] = []
+    with Script() as connection:
+        reboot(connection, "reboot", 1000, lambda why, seconds: waits.append(why))
+    assert answers == []
+    assert len(waits) == 4
+    assert "cannot tell its boots apart" in waits[2]
+
+
+def test_a_host_that_cannot_say_which_boot_it_is_is_not_rebooted(
+    sshd: Sshd, tmp_path: Path
+) -> None:
+    class Mute(SshConnection):
+        def run(self, command: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Completed:
+            if "boot_id" in command:
+                command = "exit 3"
+            return super().run(command, stdin=stdin, timeout=timeout)
+
+    host = host_of(sshd, reboot=f"touch {tmp_path}/rebooted")
+    with pytest.raises(NoMachine, match="cannot tell its boots apart"):
+        HostPool([host], connection=Mute).provisioner().reserve()
+    assert not (tmp_path / "rebooted").exists()
 
 
 def test_a_host_that_does_not_come_back(light_host: LightHost) -> None:

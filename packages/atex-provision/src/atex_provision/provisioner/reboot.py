@@ -40,24 +40,28 @@ def reboot(
         try:
             connection.close()
             connection.connect()
-            if _which_boot(connection) != before:
+            now = _which_boot(connection)
+            if now != before and len(now) == len(before):  # else the answer was cut short
                 return
             why = "it has not gone down yet"
-        except (CannotConnect, ConnectionLost, TimeoutError) as error:
+        # Also for a probe that failed: the shutdown ends it like everything else.
+        except (ProvisionError, TimeoutError) as error:
             if isinstance(error, CannotConnect) and error.permanent:
                 raise
             why = str(error)
     raise ConnectTimeout(f"{connection.name}: not back {timeout:g} s after its reboot: {why}")
 
 
-def _which_boot(connection: Connection) -> bytes:
-    """What no other boot of the machine has."""
+def _which_boot(connection: Connection) -> list[bytes]:
+    """What no other boot of the machine has: its id, and when process 1 was started if that can be
+    seen.
+    """
     answer = connection.run(f"sh -c {shlex.quote(_WHICH_BOOT)}", timeout=ANSWER_TIME)
     if answer.exit_code or not answer.stdout.strip():
         raise ProvisionError(
             f"{connection.name}: cannot tell its boots apart; {last_words(answer.stderr)}"
         )
-    return answer.stdout
+    return answer.stdout.split()
 
 
 def _order(connection: Connection, command: str, timeout: float) -> None:
