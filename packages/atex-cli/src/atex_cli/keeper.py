@@ -137,7 +137,7 @@ class Keeper:
         prepared = self._prepare(machine, provisioner)
         if self._over.is_set():
             return
-        if self._expired.is_set() or _seconds_left(machine) <= 0:
+        if self._has_ended(machine):
             raise ProvisionError(f"the lease {machine.lease} ended before its machine was ready")
         if prepared:
             self._journal.update(machine.lease, prepared=True)
@@ -180,7 +180,7 @@ class Keeper:
                 )
             return True
         except ExecutorError as error:
-            if self._expired.is_set():  # so it was cancelled
+            if self._has_ended(machine):  # which is why
                 return False
             if not isinstance(error, PhaseFailed):
                 raise
@@ -190,6 +190,9 @@ class Keeper:
             end.cancel()
             with self._lock:
                 self._executor = None
+
+    def _has_ended(self, machine: Machine) -> bool:
+        return self._expired.is_set() or _seconds_left(machine) <= 0
 
     def _hold(self, machine: Machine) -> None:
         while (left := _seconds_left(machine)) > 0:
