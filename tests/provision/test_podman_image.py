@@ -1,18 +1,26 @@
 """Images that are prepared once."""
 
+import errno
 import os
 import re
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from atex_provision import Aborted, LeaseJournal, PodmanFailed, PodmanProvisioner, adopt
+from atex_provision import (
+    Aborted,
+    LeaseJournal,
+    PodmanFailed,
+    PodmanProvisioner,
+    ProvisionError,
+    adopt,
+)
 from atex_provision.podman.command import Interruptible, podman
-from atex_provision.podman.image import SCRIPT, ImagePreparer, preparing
+from atex_provision.podman.image import REPOSITORY, SCRIPT, ImagePreparer, preparing
 from atex_sut_agent import launch
 
 from tests.machines.bare_image import bare_images, containers_of_lease, prepared_of
@@ -138,6 +146,40 @@ def test_without_a_package(bare_image: str) -> None:
 def test_no_such_image(podman_base: str) -> None:
     with pytest.raises(PodmanFailed, match="image not known"):
         preparer().image_for("localhost/atex-tests-nothing:here")
+
+
+Says = Callable[[str], None]
+
+
+@pytest.fixture
+def podman_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Says:
+    """Sets what podman says of every image but the prepared ones, of which there are none."""
+    program = tmp_path / "podman"
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    def say(words: str) -> None:
+        none = f'case "$*" in *{REPOSITORY}*) echo "image not known" >&2; exit 125 ;; esac'
+        program.write_text(f"#!/bin/sh\n{none}\necho '{words}'\n")
+        program.chmod(0o755)
+
+    return say
+
+
+@pytest.mark.parametrize("words", ["[]", "null", "[{}]", "what?", ""])
+def test_what_podman_does_not_say(podman_says: Says, words: str) -> None:
+    podman_says(words)
+    with pytest.raises(PodmanFailed, match="podman says of localhost/image what is not understood"):
+        preparer().image_for("localhost/image")
+
+
+def test_a_folder_without_locks(podman_says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    podman_says('[{"Id": "1"}]')
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(ProvisionError, match="cannot lock the preparing of localhost/image"):
+        preparer().image_for("localhost/image")
 
 
 def test_an_image_of_a_registry_is_pulled(

@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import IO
 
 import msgspec
 
@@ -201,7 +202,10 @@ class ImagePreparer:
 
     def _inspect(self, name: str) -> _Image:
         said = self._podman("image", "inspect", name, timeout=SHORT_TIME)
-        return msgspec.json.decode(said, type=list[_Image])[0]
+        try:
+            return msgspec.json.decode(said, type=tuple[_Image])[0]
+        except msgspec.DecodeError as error:
+            raise PodmanFailed(f"podman says of {name} what is not understood: {error}") from error
 
     def _prepare(self, name: str, base: _Image, commands: Sequence[str], digest: str) -> str:
         container = preparing(self._lease)
@@ -254,30 +258,35 @@ class ImagePreparer:
     def _alone(self, name: str, digest: str) -> Iterator[None]:
         """Keeps all others out who would prepare the same; waits for one who does."""
         folder = state_folder() / "images"
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = (folder / f"{digest[:32]}.lock").open("a+")
-        except OSError as error:
-            raise ProvisionError(f"cannot lock the preparing of {name}: {error}") from error
-        told: str | None = None
-        with file:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
+        told: bytes | None = None
+        with contextlib.ExitStack() as held:
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                file = held.enter_context((folder / f"{digest[:32]}.lock").open("ab+", buffering=0))
+                while not _lock(file):
                     file.seek(0)
                     holder = file.read(20)
                     if holder != told:
                         self._tell(
-                            f"process {holder} looks at {name} or prepares it; waiting for it"
+                            f"process {holder.decode(errors='replace')} looks at {name} or prepares"
+                            " it; waiting for it"
                         )
                         told = holder
                     self._pause(AGAIN)
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+                file.truncate(0)
+                file.write(str(os.getpid()).encode())
+            except OSError as error:
+                raise ProvisionError(f"cannot lock the preparing of {name}: {error}") from error
             yield
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Whether the file's lock is ours now; no if somebody has it. Raises OSError."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def preparing(lease: str) -> str:
