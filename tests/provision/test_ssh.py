@@ -223,8 +223,8 @@ def test_a_human_gets_in_by_the_command_that_we_tell(sshd: Sshd, connect: Connec
 
 def test_a_login_says_what_the_config_does_not(home: Path) -> None:
     say(home, "Host broken\nHostName\n")
-    host = Host(address="box", user="me", port=7, identity="my key", jump="a,b:1")
-    assert SshConnection(host).login == "ssh -p 7 -i 'my key' -J a,b:1 me@box"
+    host = Host(address="box", user="me", port=7, identity="/my key", jump="a,b:1")
+    assert SshConnection(host).login == "ssh -p 7 -i '/my key' -J a,b:1 me@box"
     (home / ".ssh/config").unlink()
     assert SshConnection(Host(address="box")).login == "ssh box"
 
