@@ -78,7 +78,7 @@ def test_a_failed_test_keeps_its_machine(atex: Atex, podman_image: str) -> None:
     [lease] = LeaseJournal(atex.state / "leases").leases()
     kept = ended.out.partition(f"{lease.machine} is kept until ")[2].splitlines()
     assert kept[1:4] == [
-        f"    podman exec -it {lease.machine} /bin/bash",
+        f"    podman exec -it {lease.machine} /bin/sh",
         f"    atex run --on lease:{lease.name}   # runs tests on it",
         f"    atex gc {lease.name}               # gives it back",
     ]

@@ -19,7 +19,7 @@ def test_a_container_is_called_like_its_lease(podman_image: str) -> None:
         (lease,) = LeaseJournal().leases()
         assert machine.name == machine.lease == lease.name == lease.machine
         assert lease.name.startswith("podman-")
-        assert lease.login == f"podman exec -it {lease.name} /bin/bash"
+        assert lease.login == f"podman exec -it {lease.name} /bin/sh"
         assert machine.facts.distro == "debian-12"
         assert machine.lease_end is not None
         assert 0 < machine.lease_end - time.time() < 600

@@ -71,7 +71,7 @@ class PodmanConnection(ProcessConnection):
 
     @property
     def login(self) -> str:
-        return f"podman exec -it {shlex.quote(self.name)} /bin/bash"
+        return f"podman exec -it {shlex.quote(self.name)} /bin/sh"
 
     def connect(self) -> None:
         """Starts the container again if it has stopped, as a machine that reboots comes back: its
