@@ -266,6 +266,30 @@ def test_garbage_is_reported_and_left_alone(
     assert garbage.read_bytes() == content
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
+def test_what_cannot_be_read_just_now_may_be_a_lease(
+    journal: LeaseJournal, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    rival = new_lease(key=KEY)
+    journal.open(rival)
+    really_open = os.open
+
+    def fail(path: Any, *arguments: Any) -> int:
+        if Path(path).stem == rival.name:
+            raise OSError(number, os.strerror(number))
+        return really_open(path, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", fail)
+        with pytest.raises(
+            JournalError, match=f"{rival.name}.json cannot be read: {os.strerror(number)}"
+        ):
+            journal.open(new_lease(key=KEY))
+        journal.open(new_lease(key=f"{KEY}1"))
+    with pytest.raises(LeaseTaken):
+        journal.open(new_lease(key=KEY))
+
+
 def test_a_lease_under_another_name_is_none(journal: LeaseJournal) -> None:
     lease = new_lease()
     journal.open(lease)
@@ -281,6 +305,8 @@ def test_what_is_no_file_is_none(journal: LeaseJournal, make: Callable[[Path], N
     make(journal.folder / "strange-123456.json")
     assert journal.leases() == []
     assert "strange-123456" in journal.problems()[0]
+    make(journal.folder / f"{new_name(KEY)}.json")
+    journal.open(new_lease(key=KEY))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make a file of somebody else")

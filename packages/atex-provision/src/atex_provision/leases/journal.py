@@ -10,6 +10,7 @@ besides, so that its threads queue up in order. Reading needs neither.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -32,8 +33,15 @@ LOCK_TIME = 60.0  # seconds; a writer needs milliseconds, but hundreds may queue
 LOCK_AGAIN = 0.01  # seconds
 LARGEST = 1 << 20  # bytes of a lease
 
+# What os.open() says of a symbolic link, a socket, and what only others may read.
+_NO_FILE_OF_OURS = {errno.ELOOP, errno.ENXIO, errno.EACCES}
+
 _writing = threading.Lock()
 _decoder = msgspec.json.Decoder(Lease)
+
+
+class _Foreign(JournalError):
+    """The file is read, as far as may be, and is no lease of ours."""
 
 
 class LeaseJournal:
@@ -70,8 +78,9 @@ class LeaseJournal:
         """Writes a new lease, to be called before anything is asked for.
 
         Raises LeaseTaken if a lease that is in use has the same key; with `take_over` only if that
-        was kept, or this very process holds it. JournalError if it cannot be written; ValueError
-        for a name that does not begin as `new_name(lease.key)` does.
+        was kept, or this very process holds it. JournalError if it cannot be written, or one that
+        may have this key cannot be read; ValueError for a name that does not begin as
+        `new_name(lease.key)` does.
         """
         if not NAME.fullmatch(lease.name):
             raise ValueError(f"no name for a lease: {lease.name!r}")
@@ -138,7 +147,8 @@ class LeaseJournal:
         for name in os.listdir(self.folder):
             if not rivals.fullmatch(name):
                 continue
-            with contextlib.suppress(JournalError, FileNotFoundError):
+            # What is no lease is passed over; one that cannot be read now may be that of a living process.
+            with contextlib.suppress(_Foreign, FileNotFoundError):
                 other = self._read(self.folder / name)
                 if other.key != lease.key or not other.in_use:
                     continue
@@ -169,16 +179,19 @@ class LeaseJournal:
             try:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-                    raise JournalError(f"{path} is not a file of ours; it is left alone")
+                    raise _Foreign(f"{path} is not a file of ours; it is left alone")
                 lease = _decoder.decode(os.read(descriptor, LARGEST))
             finally:
                 os.close(descriptor)
         except FileNotFoundError:
             raise
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise JournalError(f"{path} is not a lease that can be read: {error}") from error
+        except OSError as error:
+            problem = _Foreign if error.errno in _NO_FILE_OF_OURS else JournalError
+            raise problem(f"{path} cannot be read: {error.strerror}") from error
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise _Foreign(f"{path} is not a lease that can be read: {error}") from error
         if lease.name != path.stem:
-            raise JournalError(f"{path} is not a lease: it says that it is {lease.name!r}")
+            raise _Foreign(f"{path} is not a lease: it says that it is {lease.name!r}")
         return lease
 
     def _write(self, lease: Lease) -> None:
