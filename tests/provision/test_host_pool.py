@@ -66,6 +66,21 @@ def test_a_host_that_fails_is_set_aside(sshd: Sshd) -> None:
             assert machine.name == host_of(sshd).name
 
 
+def test_where_no_thread_can_be_started_no_host_is_set_aside(
+    sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    pool = HostPool([host_of(sshd)])
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(ProvisionError, match="can't start new thread"):
+            pool.provisioner().reserve()
+    with pool.provisioner() as machine:
+        assert machine.name == host_of(sshd).name
+
+
 def test_all_hosts_failed(sshd: Sshd) -> None:
     sshd.reject_logins()
     pool = HostPool([host_of(sshd), Host(address="127.0.0.1", port=1)])

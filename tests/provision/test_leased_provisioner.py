@@ -278,6 +278,23 @@ def test_where_no_thread_can_be_started_it_is_freed_without(
     assert journal.leases() == []
 
 
+def test_where_no_thread_can_be_started_nothing_is_asked_for(
+    service: Service, journal: LeaseJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    provisioner = Served(service)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(ProvisionError, match="can't start new thread: raise the limit"):
+            provisioner.reserve()
+    provisioner.release()
+    assert provisioner.left is None
+    assert service.calls == []
+    assert journal.leases() == []
+
+
 def test_what_cannot_be_freed_stays_for_gc(service: Service, journal: LeaseJournal) -> None:
     provisioner = Served(service, during=fail_at("free"))
     name = provisioner.reserve().lease

@@ -33,6 +33,10 @@ AGAIN = 0.1  # seconds
 FREE_AGAIN = 5.0  # seconds; a service should not be asked more often while our thread hangs
 
 
+class NoThread(ProvisionError):
+    """This process cannot start another thread; nothing was asked for."""
+
+
 class Backend(Protocol):
     """What differs between provisioners. Any thread calls these."""
 
@@ -109,7 +113,7 @@ class Holding:
     def run(self, obtain: Callable[[], Machine], *, adopted: bool = False) -> Machine:
         """Calls `obtain` in a thread of its own, waits for it, and returns or raises what it does.
 
-        Raises Aborted if it is over. If there is no machine, the lease that was stored is given back,
+        Raises Aborted if it is over, NoThread. If there is no machine, the lease that was stored is given back,
         unless it was adopted: then whoever did that says when.
         """
         future: Future[Machine] = Future()
@@ -121,7 +125,12 @@ class Holding:
                 name=f"reserve-{self._backend.kind}",
                 daemon=True,
             )
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise NoThread(
+                    f"{error}: raise the limit of processes (ulimit -u), or ask for fewer machines"
+                ) from error
             self._thread = thread
         try:
             self._await(future)

@@ -22,6 +22,7 @@ from atex_provision.leases.journal import LeaseJournal
 from atex_provision.leases.lease import Lease
 from atex_provision.machine import Machine
 from atex_provision.provisioner.connecting import connect_to
+from atex_provision.provisioner.holding import NoThread
 from atex_provision.provisioner.leased import LeasedProvisioner
 from atex_provision.provisioner.queue import HostQueue
 from atex_provision.provisioner.reboot import reboot
@@ -70,7 +71,7 @@ class HostProvisioner(LeasedProvisioner):
                 machine = self._attempt(self._resource(), _key(slot), take_over=self._take_over)
             except LeaseTaken as taken:
                 self._move_on(self._queue.lend, str(taken), kept=taken.other.kept)
-            except (Aborted, LeaseError):
+            except (Aborted, LeaseError, NoThread):  # none of them is the host's fault
                 self._move_on(self._queue.give_back)
                 raise
             except ProvisionError as error:
