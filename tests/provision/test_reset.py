@@ -1,5 +1,6 @@
 """A reset is a command here: what it is told, what it says, and that it never outlives its purpose."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -72,6 +73,23 @@ def test_a_reset_that_takes_too_long_is_killed_with_all_that_it_started(tmp_path
     with pytest.raises(ProvisionError, match=r"not done after 0.5 s; it said: begun"):
         Reset(f"echo begun; {FAMILY.format(pids=file)}", {}).run(0.5)
     eventually(lambda: not any(is_there(pid) for pid in pids(file)))
+
+
+def test_a_reset_that_cannot_be_watched_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "pids"
+    family: list[int] = []
+
+    def fail(pid: int) -> int:
+        family.extend(pids(file))
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "pidfd_open", fail)
+    with pytest.raises(ProvisionError, match=r"cannot be watched.*Too many open files"):
+        Reset(FAMILY.format(pids=file), {}).run(60)
+    assert len(family) == 2
+    eventually(lambda: not any(is_there(pid) for pid in family))
 
 
 def test_a_reset_can_be_cancelled_at_any_time(tmp_path: Path) -> None:

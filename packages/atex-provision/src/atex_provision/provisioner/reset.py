@@ -48,8 +48,8 @@ class Reset:
     def run(self, timeout: float) -> None:
         """Runs it to its end, for which it has `timeout` seconds. To be called once.
 
-        Raises ProvisionError with the last that it said if it fails, takes too long or cannot be
-        started; Aborted after cancel().
+        Raises ProvisionError with the last that it said if it fails or takes too long, or if it
+        cannot be started or watched; Aborted after cancel().
         """
         process = self._start()
         said, done = bytearray(), False
@@ -124,10 +124,16 @@ def last_words(said: bytes | bytearray) -> str:
 
 
 def _await_end(process: subprocess.Popen[bytes], said: bytearray, deadline: float) -> bool:
-    """Whether the process ended in time; `said` is the end of its output. It is not reaped."""
+    """Whether the process ended in time; `said` is the end of its output. It is not reaped.
+
+    Raises ProvisionError if it cannot be watched.
+    """
     stdout = cast("IO[bytes]", process.stdout).fileno()
     os.set_blocking(stdout, False)
-    end = os.pidfd_open(process.pid)
+    try:
+        end = os.pidfd_open(process.pid)
+    except OSError as error:
+        raise ProvisionError(f"the reset cannot be watched: pidfd_open: {error}") from error
     try:
         poll = select.poll()
         poll.register(end, select.POLLIN)
