@@ -55,4 +55,5 @@ def look(fleet: Fleet, machine: MachineKept) -> list[str]:
         timeout=LIMIT,
         check=False,
     )
-    return [line for line in shell.stdout.splitlines() if line in {"prepared", "tested"}]
+    lines = [line.removeprefix("# ") for line in shell.stdout.splitlines()]  # a shell's prompt
+    return [line for line in lines if line in {"prepared", "tested"}]
