@@ -106,6 +106,21 @@ def test_its_last_words_are_told(command: str, says: str, home: Path) -> None:
         SshConnection(Host(address="box")).connect()
 
 
+def test_without_a_place_for_its_last_words_nothing_is_left(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space() -> None:
+        raise OSError("no space left on device")
+
+    say(home, "ProxyCommand true\n")
+    monkeypatch.setattr("tempfile.TemporaryFile", no_space)
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(CannotConnect, match="cannot start a ProxyCommand: no space left") as caught:
+        SshConnection(Host(address="box")).connect()
+    assert set(os.listdir("/proc/self/fd")) == before
+    assert caught.value.__cause__ is not None  # which holds what was made until here
+
+
 def test_a_silent_command_times_out_and_is_ended(home: Path, tmp_path: Path) -> None:
     say(home, f"ProxyCommand sh -c 'echo $$ >{tmp_path / 'pid'}; echo wait >&2; sleep 1000'\n")
     with pytest.raises(ConnectTimeout, match=r"no answer to the ssh handshake in 0\.5 s by way of"):

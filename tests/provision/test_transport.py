@@ -96,6 +96,30 @@ def test_an_oversized_packet_is_refused() -> None:
     assert len(packetizer.read_all(LARGEST_PACKET)) == LARGEST_PACKET
 
 
+def test_who_asked_for_a_channel_is_woken_when_the_servers_words_are_known() -> None:
+    near, far = socket.socketpair()
+    transport = BoundedTransport(near)
+    known: list[Exception | None] = []
+
+    class Woken(threading.Event):
+        def set(self) -> None:
+            known.append(transport.saved_exception)
+            super().set()
+
+    refusal = paramiko.Message()
+    for word in (7, 2):
+        refusal.add_int(word)
+    for words in ("no such port", "en"):
+        refusal.add_string(words)
+    with far:
+        transport.channel_events = {7: Woken()}
+        for _ in range(2):  # once too often disturbs nobody
+            refusal.rewind()
+            transport._parse_channel_open_failure(refusal)
+        close_transport(transport)
+    assert [str(error) for error in known] == [str(paramiko.ChannelException(2, "no such port"))]
+
+
 class Greedy(paramiko.ServerInterface):
     """A server that lets everybody in and runs everything."""
 

@@ -61,8 +61,9 @@ class ProxyStream(socket.socket):
         self._lock = threading.Lock()
         self.last_words = ""
         """The end of what the process has written to stderr; when it is closed."""
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process runs
-        try:
+        with far, contextlib.ExitStack() as failing:
+            failing.callback(super().close)
+            self._stderr = failing.enter_context(tempfile.TemporaryFile())
             shell = os.environ.get("SHELL", "/bin/sh")
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", TETHERED, "sh", shell, command],
@@ -71,12 +72,7 @@ class ProxyStream(socket.socket):
                 stderr=self._stderr,
                 start_new_session=True,
             )
-        except BaseException:
-            super().close()
-            self._stderr.close()
-            raise
-        finally:
-            far.close()
+            failing.pop_all()
 
     def close(self) -> None:
         """Closes the socket and ends the process. Total; any thread."""

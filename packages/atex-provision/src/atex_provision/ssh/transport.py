@@ -243,10 +243,13 @@ class BoundedTransport(paramiko.Transport):
 
     def _parse_channel_open_failure(self, m: paramiko.Message) -> None:
         """paramiko keeps the number of the reason only."""
-        super()._parse_channel_open_failure(m)  # type: ignore[misc]
-        m.rewind()
-        m.get_int()
-        self.saved_exception = paramiko.ChannelException(m.get_int(), m.get_text())
+        ours, reason, words = m.get_int(), m.get_int(), m.get_text()
+        with self.lock:
+            opened = self.channel_events.pop(ours, None)
+            if opened is not None:
+                self._channels.delete(ours)  # type: ignore[attr-defined]
+                self.saved_exception = paramiko.ChannelException(reason, words)
+                opened.set()
 
     def _send_user_message(self, data: paramiko.Message) -> None:
         if threading.current_thread() is self and not self.clear_to_send.is_set():
