@@ -13,16 +13,11 @@ from tests.waits import PATIENCE, Background
 def test_it_says_what_podman_prints(podman_image: str) -> None:
     assert podman("image", "exists", podman_image) == ""
     assert podman("run", "--rm", "--network=none", podman_image, "echo", "hello") == "hello\n"
-    assert (
-        podman("run", "-i", "--rm", "--network=none", podman_image, "cat", stdin=b"given")
-        == "given"
-    )
 
 
 def test_an_exit_code_is_told(podman_image: str) -> None:
-    with pytest.raises(PodmanFailed, match=r"^podman image: exit code 1$") as caught:
+    with pytest.raises(PodmanFailed, match=r"^podman image: exit code 1$"):
         podman("image", "exists", "localhost/no-such-image")
-    assert caught.value.exit_code == 1
 
 
 @pytest.mark.needs("podman")

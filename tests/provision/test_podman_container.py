@@ -40,10 +40,8 @@ def unique(number: int = 0) -> str:
 def test_a_container_from_the_making_to_the_end(podman_image: str) -> None:
     name = unique()
     assert container.state(name) is None
-    with container.create(
-        name, Settings(image=podman_image, network="none"), lease="lease-1", seconds=1000
-    ) as creation:
-        creation.finish()
+    settings = Settings(image=podman_image, network="none")
+    container.create(name, settings, lease="lease-1", seconds=1000).finish()
     made = container.state(name)
     assert made is not None
     assert made.status == "created"

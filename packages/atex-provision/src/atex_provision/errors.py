@@ -126,8 +126,3 @@ class LeaseTaken(LeaseError):
 
 class PodmanFailed(ProvisionError):
     """The podman of this machine did not do what it was told; its own last words are in the message."""
-
-    def __init__(self, message: str, exit_code: int = 125) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-        """As podman-run(1) has them: 125 is for podman itself."""

@@ -15,8 +15,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from atex_provision.connection.base import converse
 from atex_provision.connection.process import ProcessChannel
@@ -88,7 +86,7 @@ class PodmanCommand:
         except OSError as error:
             raise PodmanFailed(f"{self._words}: cannot start {command[0]}: {error}") from error
 
-    def finish(self, *, stdin: bytes = b"", timeout: float = COMMAND_TIME) -> str:
+    def finish(self, *, timeout: float = COMMAND_TIME) -> str:
         """What podman prints, when it has come to a good end.
 
         Raises PodmanFailed, also after `timeout` seconds, when podman is killed, and ConnectionLost
@@ -96,7 +94,7 @@ class PodmanCommand:
         """
         with self._channel as channel:
             try:
-                ended = converse(channel, "podman", stdin, time.monotonic() + timeout)
+                ended = converse(channel, "podman", b"", time.monotonic() + timeout)
             except TimeoutError:
                 words = last_words(channel.stderr_tail()) or "it has said nothing"
                 raise PodmanFailed(
@@ -104,30 +102,17 @@ class PodmanCommand:
                 ) from None
         if ended.exit_code != 0:
             words = last_words(ended.stderr) or f"exit code {ended.exit_code}"
-            raise PodmanFailed(f"{self._words}: {words}{_advice(words)}", ended.exit_code)
+            raise PodmanFailed(f"{self._words}: {words}{_advice(words)}")
         return ended.stdout.decode(errors="replace")
 
     def close(self) -> None:
         """Kills podman, if it still runs. Total; may be repeated."""
         self._channel.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-def podman(
-    *arguments: str, stdin: bytes = b"", timeout: float = COMMAND_TIME, outlive: bool = False
-) -> str:
+def podman(*arguments: str, timeout: float = COMMAND_TIME, outlive: bool = False) -> str:
     """Runs podman and returns what it prints. Raises PodmanFailed, also after `timeout` seconds."""
-    return PodmanCommand(*arguments, outlive=outlive).finish(stdin=stdin, timeout=timeout)
+    return PodmanCommand(*arguments, outlive=outlive).finish(timeout=timeout)
 
 
 class Interruptible:

@@ -179,7 +179,7 @@ class ImagePreparer:
             if (found := self._find(name, digest)) is not None:
                 return found
             if (failure := _seen.failure(digest, began)) is not None:
-                raise PodmanFailed(str(failure), failure.exit_code)
+                raise PodmanFailed(str(failure))
             return self._prepare(name, base, commands, digest)
 
     def _base(self, name: str) -> _Image:

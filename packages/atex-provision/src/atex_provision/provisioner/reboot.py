@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from atex_provision.connection.base import Connection
 from atex_provision.errors import CannotConnect, ConnectionLost, ConnectTimeout, ProvisionError
-from atex_provision.provisioner.reset import last_words
+from atex_provision.provisioner.reset import what_it_said
 
 ANSWER_TIME = 60.0  # seconds
 FIRST_PAUSE = 1.0  # seconds
@@ -59,7 +59,7 @@ def _which_boot(connection: Connection) -> list[bytes]:
     answer = connection.run(f"sh -c {shlex.quote(_WHICH_BOOT)}", timeout=ANSWER_TIME)
     if answer.exit_code or not answer.stdout.strip():
         raise ProvisionError(
-            f"{connection.name}: cannot tell its boots apart; {last_words(answer.stderr)}"
+            f"{connection.name}: cannot tell its boots apart; {what_it_said(answer.stderr)}"
         )
     return answer.stdout.split()
 
@@ -72,5 +72,5 @@ def _order(connection: Connection, command: str, timeout: float) -> None:
     if 0 < done.exit_code < 128:  # else a signal killed the shell: it goes down
         raise ProvisionError(
             f"{connection.name}: the reboot failed with exit code {done.exit_code};"
-            f" {last_words(done.stdout + done.stderr)}"
+            f" {what_it_said(done.stdout + done.stderr)}"
         )

@@ -60,10 +60,12 @@ class Reset:
         if self._is_cancelled():
             raise Aborted("the reservation was aborted during the reset")
         if not done:
-            raise ProvisionError(f"the reset was not done after {timeout:g} s; {last_words(said)}")
+            raise ProvisionError(
+                f"the reset was not done after {timeout:g} s; {what_it_said(said)}"
+            )
         if process.returncode:
             raise ProvisionError(
-                f"the reset failed with exit code {process.returncode}; {last_words(said)}"
+                f"the reset failed with exit code {process.returncode}; {what_it_said(said)}"
             )
 
     def cancel(self) -> None:
@@ -112,7 +114,7 @@ class Reset:
             return self._cancelled
 
 
-def last_words(said: bytes | bytearray) -> str:
+def what_it_said(said: bytes | bytearray) -> str:
     """The end of a command's output, on one line, for a message."""
     lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
     words = " / ".join(lines[-LINES:])
