@@ -1,6 +1,7 @@
 """Ctrl-C, SIGTERM, and machines that die: every test has its record, and nothing of the run is left running."""
 
 import random
+import re
 import signal
 from pathlib import Path
 
@@ -138,7 +139,8 @@ def test_a_machine_that_can_not_be_reached_is_named(atex: Atex, light_host: Ligh
     record = atex.finals()["/a"]
     assert record["status"] == "infra"
     assert record["note"].startswith("interrupted by Ctrl-C; ")
-    assert "may still be running there" in record["note"]
+    # Who gives up first says so: the executor, or whoever waits for it.
+    assert re.search(r"may (still be running there|go on until)", record["note"])
     *_, left, held = ended.err.splitlines()
     assert f"may be left on root@{light_host.address}" in left
     assert "`atex gc ssh-" in held
