@@ -3,7 +3,8 @@
     scripts/hatch run python .ci/wheels.py dist
 
 Each gets an empty environment. Siblings come from the folder, everything else from PyPI. Then all its modules are
-imported and the examples of its README run; exactly the siblings below it may be there.
+imported and the examples of its README run; exactly the siblings below it may be there. What belongs to an extra is
+imported afterwards, with the extra.
 """
 
 import os
@@ -27,17 +28,20 @@ BELOW: dict[str, set[str]] = {
     "atex-orchestrator": GROUND | {"atex-executor"},
     "atex-cli": GROUND | {"atex-executor", "atex-orchestrator"},
 }
+EXTRAS = {
+    "atex-provision": {"testing": "atex_provision.testing"}
+}  # what is there only with an extra
 LIMIT = 300  # seconds for any single command
 
-# Runs in the new environment; prints the distributions that it has.
+# Runs in the new environment, with the modules to leave out; prints the distributions that it has.
 PROBE = """
 import importlib.metadata, importlib.resources, pkgutil, sys
-name = sys.argv[1]
+name, *left_out = sys.argv[1:]
 package = importlib.import_module(name)
 assert package.__version__ == importlib.metadata.version(name), "two versions"
 assert (importlib.resources.files(name) / "py.typed").is_file(), "no py.typed"
 for module in pkgutil.walk_packages(package.__path__, f"{name}."):
-    if not module.name.endswith("__main__"):
+    if not module.name.endswith("__main__") and module.name not in left_out:
         importlib.import_module(module.name)
 print(*(distribution.name.lower() for distribution in importlib.metadata.distributions()))
 """
@@ -55,8 +59,11 @@ def main(dist: Path) -> None:
 
 def prove(package: str, wheels: dict[str, Path], folder: Path) -> None:
     """Exits with the reason if the wheel of this package does not work alone."""
-    python = install(package, wheels, folder)
-    installed = set(run([python, "-I", "-c", PROBE, package.replace("-", "_")], folder).split())
+    python = new_environment(folder)
+    install(python, package, wheels, folder)
+    extras = EXTRAS.get(package, {})
+    probe: list[str | Path] = [python, "-I", "-c", PROBE, package.replace("-", "_")]
+    installed = set(run([*probe, *extras.values()], folder).split())
     ours = installed & BELOW.keys()
     if ours != BELOW[package] | {package}:
         sys.exit(f"{package} alone brings {sorted(ours)}; below it are {sorted(BELOW[package])}")
@@ -67,16 +74,24 @@ def prove(package: str, wheels: dict[str, Path], folder: Path) -> None:
     (folder / "examples").symlink_to(ROOT / "examples")
     for example in python_examples(ROOT / "packages" / package / "README.md"):
         run([python, "-I", "-c", example], folder)
+    for extra in extras:
+        install(python, f"{package}[{extra}]", wheels, folder)
+        run(probe, folder)
     if package == "atex-cli":
         print(run([python.with_name("atex"), "--version"], folder).strip())
     print(f"{package}: works with {', '.join(sorted(ours - {package})) or 'nothing else of ours'}")
 
 
-def install(package: str, wheels: dict[str, Path], folder: Path) -> Path:
-    """Installs the package into a new environment below the folder and returns the environment's Python."""
+def new_environment(folder: Path) -> Path:
+    """Makes an empty environment below the folder and returns its Python."""
     uv = os.environ["HATCH_UV"]  # hatch's own
-    python = folder / "venv" / "bin" / "python"
     run([uv, "venv", "--quiet", "--python", sys.executable, folder / "venv"], folder)
+    return folder / "venv" / "bin" / "python"
+
+
+def install(python: Path, package: str, wheels: dict[str, Path], folder: Path) -> None:
+    """Installs the package into the environment of this Python."""
+    uv = os.environ["HATCH_UV"]
     # Constrained to the files, so that nobody's package of the same name on PyPI can take a sibling's place.
     siblings = folder / "siblings.txt"
     siblings.write_text(
@@ -86,7 +101,6 @@ def install(package: str, wheels: dict[str, Path], folder: Path) -> Path:
         [uv, "pip", "install", "--quiet", "--python", python, "--constraint", siblings, package],
         folder,
     )
-    return python
 
 
 def run(command: Sequence[str | Path], folder: Path) -> str:
