@@ -13,15 +13,9 @@ from collections.abc import Callable
 
 import msgspec
 from atex_executor import Executor, ExecutorError, PhaseFailed
-from atex_orchestrator.events import (
-    During,
-    Event,
-    MachineComing,
-    MachineFailed,
-    MachineIncomplete,
-    MachineOccupied,
-)
-from atex_provision import LeaseJournal, Machine, Moment, Platform, Provisioner, ProvisionError
+from atex_orchestrator.events import During, Event
+from atex_orchestrator.reporter import Reporter
+from atex_provision import LeaseJournal, Machine, Platform, Provisioner, ProvisionError
 
 from atex_cli.preparing import Preparation
 
@@ -72,6 +66,7 @@ class Keeper:
         self._preparation = preparation
         self._journal = journal
         self._emit = emit
+        self._reporter = Reporter(number, platform.name, emit)
         self._lock = threading.Lock()
         self._provisioner: Provisioner | None = None
         self._executor: Executor | None = None
@@ -125,13 +120,14 @@ class Keeper:
 
     def _keep(self) -> None:
         provisioner = self._factory()
-        provisioner.on_progress = self._progress
+        provisioner.on_progress = self._reporter.coming
         provisioner.platform = self._platform
         with self._lock:
             self._provisioner = provisioner
         if self._over.is_set():
             return
         machine = self._machine = provisioner.reserve()
+        self._reporter.machine = machine.name
         with self._lock:
             self._ready = True
         prepared = self._prepare(machine, provisioner)
@@ -157,7 +153,7 @@ class Keeper:
         """Prepare the machine, if that is wanted; return whether it is prepared. Raises as Preparation.run()."""
         if self._preparation is None:
             return False
-        executor = self._preparation.executor(machine, self._occupied)
+        executor = self._preparation.executor(machine, self._reporter.occupied)
         with self._lock:
             self._executor = executor
         end = threading.Timer(min(_seconds_left(machine), threading.TIMEOUT_MAX), self._expire)
@@ -168,16 +164,7 @@ class Keeper:
             end.start()
             self._during = "prepare"
             for failure in self._preparation.run(executor, machine, provisioner):
-                self._emit(
-                    MachineIncomplete(
-                        worker=self.number,
-                        platform=self._platform.name,
-                        machine=machine.name,
-                        reason=failure.reason,
-                        output=failure.output,
-                        tail=failure.tail,
-                    )
-                )
+                self._reporter.incomplete(failure)
             return True
         except ExecutorError as error:
             if self._has_ended(machine):  # which is why
@@ -199,44 +186,13 @@ class Keeper:
             if self._over.wait(min(LOOK, left)):
                 return
 
-    def _progress(self, moment: Moment, words: str) -> None:
-        self._emit(
-            MachineComing(
-                worker=self.number, platform=self._platform.name, moment=moment, words=words
-            )
-        )
-
-    def _occupied(self, words: str) -> None:
-        self._emit(
-            MachineOccupied(
-                worker=self.number,
-                platform=self._platform.name,
-                machine=self._machine.name if self._machine is not None else "",
-                reason=words,
-            )
-        )
-
     def _failed(self, error: Exception) -> None:
         """Say that there is no machine, or that it is not prepared, unless that was wanted."""
         if self._over.is_set():
             return
         if not isinstance(error, ProvisionError | ExecutorError | TimeoutError):
             _log.exception("keeper %d broke", self.number)
-        reason, output = " ".join(str(error).split()) or type(error).__name__, ""
-        tail: tuple[str, ...] = ()
-        if isinstance(error, PhaseFailed):
-            reason, output, tail = error.reason, error.output, error.tail
-        self._emit(
-            MachineFailed(
-                worker=self.number,
-                platform=self._platform.name,
-                machine=self._machine.name if self._machine is not None else None,
-                during=self._during,
-                reason=reason,
-                output=output,
-                tail=tail,
-            )
-        )
+        self._reporter.failed(self._during, error)
 
 
 def _seconds_left(machine: Machine) -> float:

@@ -3,15 +3,13 @@
 The agent's session is closed afterwards; what the plan's phases did to the machine stays.
 """
 
-import logging
 from collections.abc import Callable, Mapping
 
 import msgspec
 from atex_executor import Executor, Pack, PhaseFailed, Sink
 from atex_fmf import Suite
-from atex_provision import Machine, Provisioner, ProvisionError, SessionNote
-
-_log = logging.getLogger(__name__)
+from atex_orchestrator.sessions import close_session, note_session
+from atex_provision import Machine, Provisioner
 
 
 class Preparation(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,16 +49,9 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises ExecutorError (PhaseFailed among them), ProvisionError, TimeoutError.
         """
-        provisioner.note_session(
-            SessionNote(executor.session, become=self.become, python=machine.python)
-        )
+        note_session(provisioner, machine, executor, become=self.become)
         try:
             executor.start()
             return executor.prepare(self.sink)
         finally:
-            executor.close()
-            if executor.left is None:
-                try:
-                    provisioner.forget_session(executor.session)
-                except ProvisionError as error:  # who looks for it will find that it is gone
-                    _log.warning("%s", error)
+            close_session(provisioner, executor)

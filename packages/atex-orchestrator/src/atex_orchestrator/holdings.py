@@ -5,14 +5,13 @@ them; nothing is stored after stop(); whoever calls stop() never waits for a mac
 and nobody does I/O while holding it.
 """
 
-import logging
 import threading
 import time
 
 from atex_executor import Executor
-from atex_provision import Provisioner, ProvisionError
+from atex_provision import Provisioner
 
-_log = logging.getLogger(__name__)
+from atex_orchestrator.sessions import close_session
 
 FINISH_LIMIT = 3600.0  # seconds for the plan's finish phases
 STOPPED_FINISH_LIMIT = 60.0  # the same when the run is stopped
@@ -88,13 +87,7 @@ class Holdings:
             provisioner, executor = self._provisioner, self._executor
         if provisioner is None or executor is None:
             return None
-        executor.close()
-        if executor.left is None:
-            try:
-                provisioner.forget_session(executor.session)
-            except ProvisionError as error:  # who looks for it will find that it is gone
-                _log.warning("%s", error)
-        return executor.left
+        return close_session(provisioner, executor)
 
     def give_back(self) -> str | None:
         """End the session and give the machine back, whatever goes wrong with the former; return why processes may be

@@ -1,6 +1,6 @@
-"""What a worker says of its machine, as events.
+"""What is said of one machine, as events, by whoever gets it, prepares it and uses it.
 
-They are put in the queue by the worker's thread, and while a machine is reserved by the provisioner's (`coming`).
+They are put in the queue by his thread, and while a machine is reserved by the provisioner's (`coming`).
 """
 
 import logging
@@ -15,6 +15,7 @@ from atex_orchestrator.events import (
     Event,
     MachineComing,
     MachineFailed,
+    MachineIncomplete,
     MachineKept,
     MachineOccupied,
 )
@@ -63,6 +64,10 @@ class Reporter:
         if isinstance(error, PhaseFailed):
             output, tail = error.output, error.tail
         self.say(MachineFailed, during=during, reason=in_a_line(error), output=output, tail=tail)
+
+    def incomplete(self, failure: PhaseFailed) -> None:
+        """Say that packages of tests can not be installed on it, which is tolerated."""
+        self.say(MachineIncomplete, reason=failure.reason, output=failure.output, tail=failure.tail)
 
     def kept(self, lease: Lease, test: str) -> None:
         """Say that it is kept by this lease, as `test` left it."""

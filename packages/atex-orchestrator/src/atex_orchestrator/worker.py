@@ -25,13 +25,12 @@ from atex_executor import (
     SinkError,
 )
 from atex_fmf import Suite, Test
-from atex_provision import Machine, Platform, Provisioner, ProvisionError, SessionNote
+from atex_provision import Machine, Platform, Provisioner, ProvisionError
 
 from atex_orchestrator.events import (
     During,
     Event,
     MachineExpired,
-    MachineIncomplete,
     MachineNotKept,
     MachineReady,
     MachineReleased,
@@ -41,6 +40,7 @@ from atex_orchestrator.events import (
 from atex_orchestrator.holdings import Holdings, Stopped
 from atex_orchestrator.register import Register
 from atex_orchestrator.reporter import Reporter, in_a_line
+from atex_orchestrator.sessions import note_session
 from atex_orchestrator.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -197,9 +197,7 @@ class Worker:
         self._reporter.say(MachineReserved, facts=machine.facts, lease=machine.lease)
         executor = self._holdings.hold_executor(self._new_executor(machine, name))
         self._during = "start"
-        provisioner.note_session(
-            SessionNote(executor.session, become=self._settings.become, python=machine.python)
-        )
+        note_session(provisioner, machine, executor, become=self._settings.become)
         executor.start()
         if not machine.prepared:
             self._prepare(executor)
@@ -216,9 +214,7 @@ class Worker:
         self._to_finish = executor
         self._during = "prepare"
         for error in executor.prepare(self._sink):
-            self._reporter.say(
-                MachineIncomplete, reason=error.reason, output=error.output, tail=error.tail
-            )
+            self._reporter.incomplete(error)
 
     def _new_executor(self, machine: Machine, name: str) -> Executor:
         return Executor(
