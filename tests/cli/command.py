@@ -11,10 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from atex_orchestrator.results import read_records
 
 ATEX = Path(sys.executable).with_name("atex")
 LIMIT = 60.0  # seconds for anything that a test waits for
+
+EACH_SIGNAL = pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [
+        (signal.SIGINT, 130, "Ctrl-C"),
+        (signal.SIGTERM, 143, "SIGTERM"),
+        (signal.SIGHUP, 129, "SIGHUP"),
+    ],
+)
+"""Signals that stop a command, the exit code of each, and what the command calls it."""
 
 
 class Ended(msgspec.Struct, frozen=True):

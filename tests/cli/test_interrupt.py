@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import Atex, Ended, await_line, end, running, wait_for
+from tests.cli.command import EACH_SIGNAL, Atex, Ended, await_line, end, running, wait_for
 from tests.machines import LightHost
 from tests.machines.keeper import descendants
 
@@ -31,14 +31,7 @@ def interrupt(atex: Atex, started: Path, number: signal.Signals = signal.SIGINT)
     return end(process)
 
 
-@pytest.mark.parametrize(
-    ("number", "code", "word"),
-    [
-        (signal.SIGINT, 130, "Ctrl-C"),
-        (signal.SIGTERM, 143, "SIGTERM"),
-        (signal.SIGHUP, 129, "SIGHUP"),
-    ],
-)
+@EACH_SIGNAL
 def test_a_signal_stops_the_run_and_keeps_the_records(
     atex: Atex, number: signal.Signals, code: int, word: str
 ) -> None:

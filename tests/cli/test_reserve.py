@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from atex_provision import LeaseJournal
 
-from tests.cli.command import Atex, Ended, end, running, wait_for
+from tests.cli.command import EACH_SIGNAL, Atex, Ended, end, running, wait_for
 from tests.machines import LightHost, Sshd
 
 PREPARED = "discover: {how: fmf}\nexecute: {how: tmt}\nprepare: {how: shell, script: SCRIPT}\n"
@@ -46,14 +46,7 @@ def interrupt(process: "subprocess.Popen[str]", number: signal.Signals = signal.
     return end(process)
 
 
-@pytest.mark.parametrize(
-    ("number", "code", "word"),
-    [
-        (signal.SIGINT, 130, "Ctrl-C"),
-        (signal.SIGTERM, 143, "SIGTERM"),
-        (signal.SIGHUP, 129, "SIGHUP"),
-    ],
-)
+@EACH_SIGNAL
 def test_machines_are_held_until_a_signal(
     atex: Atex, journal: LeaseJournal, number: signal.Signals, code: int, word: str
 ) -> None:
