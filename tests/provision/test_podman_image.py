@@ -20,7 +20,8 @@ from atex_provision import (
     adopt,
 )
 from atex_provision.podman.command import Interruptible, podman
-from atex_provision.podman.image import REPOSITORY, SCRIPT, ImagePreparer, preparing
+from atex_provision.podman.image import REPOSITORY, ImagePreparer, preparing
+from atex_provision.podman.recipe import SCRIPT
 from atex_sut_agent import launch
 
 from tests.machines.bare_image import bare_images, containers_of_lease, prepared_of

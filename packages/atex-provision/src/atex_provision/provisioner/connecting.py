@@ -1,7 +1,7 @@
 """Connecting to a machine that may still be booting."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from atex_provision.connection.base import Connection
 from atex_provision.errors import CannotConnect, ConnectionLost, ConnectTimeout
@@ -21,8 +21,9 @@ def connect_to(
     raises.
     """
     deadline = time.monotonic() + boot_time
-    pause = FIRST_PAUSE
+    waits = pauses()
     while True:
+        pause = next(waits)
         try:
             return _connect_once(connection)
         except (CannotConnect, ConnectionLost) as error:
@@ -31,6 +32,13 @@ def connect_to(
                 raise
             why = str(error)
         again(why, pause)
+
+
+def pauses() -> Iterator[float]:
+    """Seconds between one look and the next at a machine that is coming up; without end."""
+    pause = FIRST_PAUSE
+    while True:
+        yield pause
         pause = min(2 * pause, LONGEST_PAUSE)
 
 

@@ -10,11 +10,10 @@ from collections.abc import Callable
 
 from atex_provision.connection.base import Connection
 from atex_provision.errors import CannotConnect, ConnectionLost, ConnectTimeout, ProvisionError
+from atex_provision.provisioner.connecting import pauses
 from atex_provision.provisioner.reset import what_it_said
 
 ANSWER_TIME = 60.0  # seconds
-FIRST_PAUSE = 1.0  # seconds
-LONGEST_PAUSE = 10.0  # seconds
 
 # What stands in parentheses in /proc/1/stat may have spaces: see proc(5), field 22.
 _WHICH_BOOT = (
@@ -33,10 +32,11 @@ def reboot(
     deadline = time.monotonic() + timeout
     before = _which_boot(connection)
     _order(connection, command, timeout)
-    why, pause = "it has not gone down yet", FIRST_PAUSE
-    while time.monotonic() + pause < deadline:
+    why = "it has not gone down yet"
+    for pause in pauses():
+        if time.monotonic() + pause >= deadline:
+            break
         again(f"{connection.name}: {why}", pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
         try:
             connection.close()
             connection.connect()
