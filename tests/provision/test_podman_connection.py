@@ -54,15 +54,27 @@ class TestPodman(ConnectionSuite):
         return lambda: eventually(lambda: _kill_execs(running))
 
 
-def _kill_execs(name: str) -> int:
-    """Kills the `podman exec` of all channels; how many there were."""
-    killed = 0
+def _kill_execs(name: str) -> set[int]:
+    """Kills the `podman exec` of all channels that have come so far; which processes these were."""
+    killed = set()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             if path.read_bytes().split(b"\0")[1:4] == [b"exec", b"--interactive", name.encode()]:
-                os.kill(int(path.parent.name), signal.SIGKILL)
-                killed += 1
+                pid = int(path.parent.name)
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
     return killed
+
+
+def _kill_all_execs(name: str, count: int) -> None:
+    """Kills so many, each as soon as it is there."""
+    killed: set[int] = set()
+
+    def all_killed() -> bool:
+        killed.update(_kill_execs(name))
+        return len(killed) == count
+
+    eventually(all_killed)
 
 
 def test_commands_run_as_root_at_home(running: str) -> None:
@@ -162,7 +174,7 @@ def test_who_stops_is_started_again_with_its_files(own: str) -> None:
 def test_who_learns_late_of_a_loss_does_not_break_what_was_connected_since(running: str) -> None:
     with PodmanConnection(running) as connection:
         channels = [connection.open("sleep 1000") for _ in range(2)]
-        eventually(lambda: _kill_execs(running) == 2)
+        _kill_all_execs(running, len(channels))
         for channel in channels:
             with pytest.raises(ConnectionLost):
                 channel.wait(PATIENCE)
