@@ -17,7 +17,8 @@ def test_two_containers_share_the_tests(podman_image: str, tmp_path: Path) -> No
     scripts = [MEET, MEET, "true", "false"]
     tests = tuple(Test(name=f"/t{n}", test=text) for n, text in enumerate(scripts, start=1))
     events: list[Event] = []
-    orchestrator = Orchestrator(tmp_path / "run", on_event=events.append)
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.subscribe(events.append)
     orchestrator.add_platform("p", Suite(root=str(tree), tests=tests))
     orchestrator.add_provisioner(
         lambda: PodmanProvisioner(podman_image, network="none", volumes=[f"{meeting}:/meeting:rw"]),

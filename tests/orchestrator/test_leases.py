@@ -42,9 +42,8 @@ class Story:
 
     def run(self, factory: Callable[[], Provisioner], *scripts: str, machines: int = 1) -> Summary:
         (self.folder / "tree").mkdir()
-        orchestrator = Orchestrator(
-            self.folder / "run", hold_failed=self.hold_failed, on_event=self._take
-        )
+        orchestrator = Orchestrator(self.folder / "run", hold_failed=self.hold_failed)
+        orchestrator.subscribe(self._take)
         tests = tuple(Test(name=f"/t{n}", test=text) for n, text in enumerate(scripts, start=1))
         suite = Suite(root=str(self.folder / "tree"), tests=tests, plan=PHASES)
         orchestrator.add_platform("p", suite, context=self.context)

@@ -86,7 +86,8 @@ def test_a_folder_that_is_not_empty(tmp_path: Path) -> None:
 
 def test_when_no_machine_is_left_every_test_has_the_reasons(tmp_path: Path) -> None:
     events: list[Event] = []
-    orchestrator = Orchestrator(tmp_path / "run", on_event=events.append)
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.subscribe(events.append)
     orchestrator.add_platform("p", suite_of(tmp_path, 3))
     orchestrator.add_provisioner(lambda: Refusing("a:\n  refused"), platform="p", name="ssh:a")
     orchestrator.add_provisioner(lambda: Refusing("b: timed out"), platform="p", name="ssh:b")
@@ -263,7 +264,8 @@ def test_a_listener_that_raises_stops_the_run(tmp_path: Path) -> None:
         if isinstance(event, MachineRequested):
             raise ValueError("not with me")
 
-    orchestrator = Orchestrator(tmp_path / "run", on_event=listen)
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.subscribe(listen)
     orchestrator.add_platform("p", suite_of(tmp_path, 2))
     orchestrator.add_provisioner(lambda: Endless(threading.Event()), platform="p")
     with pytest.raises(ValueError, match="not with me"):
@@ -276,7 +278,8 @@ def test_ctrl_c_in_a_script_without_handlers(tmp_path: Path) -> None:
         if isinstance(event, MachineRequested):
             raise KeyboardInterrupt
 
-    orchestrator = Orchestrator(tmp_path / "run", on_event=listen)
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.subscribe(listen)
     orchestrator.add_platform("p", suite_of(tmp_path, 2))
     orchestrator.add_provisioner(lambda: Endless(threading.Event()), platform="p")
     with pytest.raises(KeyboardInterrupt):

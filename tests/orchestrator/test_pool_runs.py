@@ -38,7 +38,8 @@ def suite_of(tmp_path: Path, *scripts: str, plan: Plan = NO_PLAN) -> Suite:
 def test_two_machines_share_the_tests(tmp_path: Path) -> None:
     events: list[Event] = []
     released: list[None] = []
-    orchestrator = Orchestrator(tmp_path / "run", on_event=events.append)
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.subscribe(events.append)
     orchestrator.add_platform("p", suite_of(tmp_path, *["sleep 0.1"] * 5, "false"))
     orchestrator.add_provisioner(
         lambda: Watched(lambda: released.append(None)), platform="p", max_workers=2
@@ -136,7 +137,8 @@ def test_abort_cancels_what_runs(tmp_path: Path) -> None:
         if isinstance(event, TestStarted):
             orchestrator.abort("enough")
 
-    orchestrator = Orchestrator(tmp_path / "run", on_event=listen)
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.subscribe(listen)
     orchestrator.add_platform("p", suite_of(tmp_path, "sleep 60", "true"))
     orchestrator.add_provisioner(LocalProvisioner, platform="p")
     summary = orchestrator.run()
@@ -176,7 +178,8 @@ def test_a_machine_that_is_lost_costs_one_test(tmp_path: Path, sshd: Sshd) -> No
             lost_tests.append(event.test)
             lose(sshd)
 
-    orchestrator = Orchestrator(tmp_path / "run", times=Times(patience=1.0), on_event=listen)
+    orchestrator = Orchestrator(tmp_path / "run", times=Times(patience=1.0))
+    orchestrator.subscribe(listen)
     orchestrator.add_platform("p", suite_of(tmp_path, *["sleep 1"] * 4))
     orchestrator.add_provisioner(HostPool([doomed]).provisioner, platform="p")
     orchestrator.add_provisioner(LocalProvisioner, platform="p")
@@ -196,7 +199,8 @@ def test_when_the_only_machine_is_lost_the_rest_has_the_reason(tmp_path: Path, s
         if isinstance(event, TestStarted):
             lose(sshd)
 
-    orchestrator = Orchestrator(tmp_path / "run", times=Times(patience=1.0), on_event=listen)
+    orchestrator = Orchestrator(tmp_path / "run", times=Times(patience=1.0))
+    orchestrator.subscribe(listen)
     orchestrator.add_platform("p", suite_of(tmp_path, "sleep 1", "true", "true"))
     orchestrator.add_provisioner(HostPool([beside_local(sshd)]).provisioner, platform="p")
     summary = orchestrator.run()
@@ -224,7 +228,8 @@ def test_a_machine_that_is_lost_while_it_is_prepared(tmp_path: Path, sshd: Sshd)
         eventually(begun.exists)
         lose(sshd)
 
-    orchestrator = Orchestrator(tmp_path / "run", times=Times(patience=1.0), on_event=listen)
+    orchestrator = Orchestrator(tmp_path / "run", times=Times(patience=1.0))
+    orchestrator.subscribe(listen)
     orchestrator.add_platform("p", suite_of(tmp_path, "true", plan=Plan(prepare=(prepare,))))
     orchestrator.add_provisioner(HostPool([host_of(sshd)]).provisioner, platform="p")
     summary = orchestrator.run()
@@ -257,7 +262,8 @@ def test_a_machine_that_a_test_takes_out_of_use(tmp_path: Path) -> None:
         if isinstance(event, MachineFailed):
             (tmp_path / "aborted").touch()
 
-    orchestrator = Orchestrator(tmp_path / "run", on_event=listen)
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.subscribe(listen)
     suite = suite_of(tmp_path, abort, wait, "true", "true", plan=Plan(finish=(phase,)))
     orchestrator.add_platform("p", suite)
     orchestrator.add_provisioner(Kept, platform="p", max_workers=2)

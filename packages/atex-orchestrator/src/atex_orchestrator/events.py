@@ -1,10 +1,11 @@
 """What happens in a pool, as typed facts: one Struct a kind, in the past tense.
 
 The worker of a machine puts them in the orchestrator's queue; its owner thread feeds them to the scheduler, appends
-them to the run folder's `events.jsonl` (a line each, the kind under `event`) and hands them to `on_event`.
+them to the run folder's `events.jsonl` (a line each, the kind under `event`) and hands them to who listens.
 """
 
 import time
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -191,3 +192,5 @@ Event = (
     | MachineNotKept
     | MachineReleased
 )
+
+Listener = Callable[[Event], None]

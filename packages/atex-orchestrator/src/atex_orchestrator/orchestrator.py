@@ -1,7 +1,7 @@
 """Runs tests on a pool of machines: what to run, where, and the switch that starts it."""
 
 import platform as python_platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
@@ -17,7 +17,8 @@ from atex_provision import Provisioner
 
 import atex_orchestrator
 from atex_orchestrator.errors import FolderInUse, SetupError
-from atex_orchestrator.events import Event, now
+from atex_orchestrator.events import Event, Listener, now
+from atex_orchestrator.listeners import Listeners
 from atex_orchestrator.results import PlatformInfo, PoolInfo, RunFolder, RunInfo
 from atex_orchestrator.run import Abort, MachinePool, PoolRun
 from atex_orchestrator.settings import Settings
@@ -32,8 +33,8 @@ _NO_CONTEXT: Mapping[str, str | Sequence[str]] = MappingProxyType({})
 class Orchestrator:
     """Keeps the machines of several pools busy until no test is left, once.
 
-    Add platforms with their tests and provisioners for them, then call run(). Only abort() may be called from other
-    threads than the one that built it.
+    Add platforms with their tests and provisioners for them, then call run(). Only abort(), subscribe() and events() are
+    for other threads, too, than the one that built it.
     """
 
     def __init__(
@@ -48,7 +49,6 @@ class Orchestrator:
         become: bool = False,
         hold_failed: bool = False,
         exclude: Sequence[str] = (),
-        on_event: Callable[[Event], None] | None = None,
     ) -> None:
         """Prepare a run with results in `folder`, which does not exist yet or is empty.
 
@@ -59,8 +59,7 @@ class Orchestrator:
         `become`: everything on the machines runs as root, by `sudo -n`. `hold_failed`: of each platform, one machine on
         which a test failed or had an error takes no other, is left as it is and stays reserved until its lease ends;
         the last one only when no test waits. `exclude`: patterns for what of the trees is
-        not brought to the machines, see atex_executor.Pack. `on_event` is called in run()'s thread with each event;
-        what it raises stops the run.
+        not brought to the machines, see atex_executor.Pack.
         """
         self._folder = folder
         self._settings = Settings(
@@ -73,7 +72,7 @@ class Orchestrator:
             hold_failed=hold_failed,
         )
         self._exclude = tuple(exclude)
-        self._on_event = on_event
+        self._listeners = Listeners()
         self._platforms: dict[str, PlatformInfo] = {}
         self._suites: dict[str, Suite] = {}
         self._packs: dict[str, Pack] = {}
@@ -134,13 +133,42 @@ class Orchestrator:
             MachinePool(platform=platform, name=name or platform, factory=factory, size=max_workers)
         )
 
+    def subscribe(self, listener: Listener) -> None:
+        """Call `listener` with each event from now on, in run()'s thread; several in the order in which they came.
+
+        The run waits for it. What it raises stops the run as a bug: run() raises it when all is settled.
+        """
+        self._listeners.subscribe(listener)
+
+    def events(self) -> Iterator[Event]:
+        """Return an iterator over the events from now on, for one thread, which is not that of run().
+
+        It waits for the next one, and ends when run() does, however that ends. It keeps what was not yet asked for,
+        and never holds the run up.
+        """
+        return self._listeners.events()
+
     def run(self) -> Summary:
         """Run every test, and return what became of them when all have their final record.
 
         May be called once. Raises SetupError if tests have no machines and FolderInUse, both before anything is
-        reserved. A KeyboardInterrupt, what `on_event` raises and any bug stop the run as abort() does, and are raised
+        reserved. A KeyboardInterrupt, what a listener raises and any bug stop the run as abort() does, and are raised
         when all is settled.
         """
+        try:
+            return self._run()
+        finally:
+            self._listeners.close()
+
+    def abort(self, reason: str, *, at_once: bool = False) -> None:
+        """Stop the run: start no test, cancel those that run, finish, give machines back, write every record.
+
+        Returns at once. `at_once`: nobody waits for tests that clean up, nor for finish phases. From any thread and
+        any signal handler, any number of times; before run(), it stops as soon as it starts.
+        """
+        self._inbox.put(Abort(reason, at_once))
+
+    def _run(self) -> Summary:
         staffed = {pool.platform for pool in self._pools}
         for platform in self._suites:
             if platform not in staffed:
@@ -159,19 +187,11 @@ class Orchestrator:
                     self._pools,
                     self._settings,
                     self._inbox,
-                    self._on_event,
+                    self._listeners,
                 )
             except SinkError as error:
                 raise FolderInUse(str(error)) from error
             return run.execute()
-
-    def abort(self, reason: str, *, at_once: bool = False) -> None:
-        """Stop the run: start no test, cancel those that run, finish, give machines back, write every record.
-
-        Returns at once. `at_once`: nobody waits for tests that clean up, nor for finish phases. From any thread and
-        any signal handler, any number of times; before run(), it stops as soon as it starts.
-        """
-        self._inbox.put(Abort(reason, at_once))
 
     def _pack_of(self, suite: Suite) -> Pack:
         """Return what is brought to the machines for `suite`: for the same trees, the same. Raises ValueError."""

@@ -32,6 +32,7 @@ from atex_orchestrator.events import (
     TestsGivenUp,
     TestStarted,
 )
+from atex_orchestrator.listeners import Listeners
 from atex_orchestrator.register import Register
 from atex_orchestrator.results import RunFolder
 from atex_orchestrator.scheduler import Scheduler
@@ -75,7 +76,7 @@ class PoolRun:
         pools: Sequence[MachinePool],
         settings: Settings,
         inbox: "SimpleQueue[Event | Abort]",
-        on_event: Callable[[Event], None] | None,
+        listeners: Listeners,
     ) -> None:
         self._folder = folder
         self._suites = suites
@@ -83,7 +84,7 @@ class PoolRun:
         self._pools = pools
         self._settings = settings
         self._inbox = inbox
-        self._on_event = on_event
+        self._listeners = listeners
         self._scheduler = Scheduler(
             {platform: suite.tests for platform, suite in suites.items()},
             [Pool(pool.platform, pool.size) for pool in pools],
@@ -104,7 +105,7 @@ class PoolRun:
     def execute(self) -> Summary:
         """Run all tests; return what became of them.
 
-        Raises, when all is settled: what `on_event` raised, what a bug raised, KeyboardInterrupt.
+        Raises, when all is settled: what a listener raised, what a bug raised, KeyboardInterrupt.
         """
         self._guarded(self._begin)
         while self._workers or not (self._stopping or self._scheduler.done):
@@ -262,12 +263,11 @@ class PoolRun:
             self._folder.append(event)
         except OSError as error:
             self._break(error)
-        if self._on_event is not None:
-            try:
-                self._on_event(event)
-            except Exception as error:
-                self._broken = self._broken or error
-                self._inbox.put(Abort(f"the listener of events broke: {error}"))
+        try:
+            self._listeners.tell(event)
+        except Exception as error:
+            self._broken = self._broken or error
+            self._inbox.put(Abort(f"the listener of events broke: {error}"))
 
     def _break(self, error: Exception) -> None:
         """Stop the run for a fault of the host, when what is going on is done."""

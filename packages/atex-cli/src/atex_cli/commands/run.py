@@ -115,7 +115,9 @@ def command(
         become=become,
         exclude=exclude,
         hold_failed=hold_failed,
-        on_event=Progress(terminal, folder / FILES, width=_longest_name(suites), quiet=quiet),
+    )
+    orchestrator.subscribe(
+        Progress(terminal, folder / FILES, width=_longest_name(suites), quiet=quiet)
     )
     terms = Terms(
         duration=duration,
