@@ -27,6 +27,12 @@ def test_the_run_wins_over_the_plan_and_atex_over_all() -> None:
     }
 
 
+def test_what_a_test_was_added_with_wins_over_the_run() -> None:
+    test = Test(name="/t", test="true", overrides={"A": "added", "B": "added", "TMT_TREE": "no"})
+    variables = environment_of_test(test, Plan(environment={"A": "plan"}), {"B": "run"}, "/tree")
+    assert (variables["A"], variables["B"], variables["TMT_TREE"]) == ("added", "added", "/tree")
+
+
 def test_the_tests_own_are_the_weakest() -> None:
     """They are the order's `defaults`, so that the plan's environment file can be in between."""
     test = Test(name="/t", test="true", environment={"A": "test"})

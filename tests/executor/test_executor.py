@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from atex_executor import (
     AgentUnavailable,
@@ -257,6 +258,23 @@ def test_a_second_cancel_makes_it_sooner(local: Connection, execute: Execute, ru
     executor.cancel("second", at_once=True)
     outcome = running.result(timeout=4)
     assert (outcome.status, outcome.note) == ("infra", "first")
+
+
+def test_one_run_is_cancelled_and_the_machine_goes_on(
+    local: Connection, execute: Execute, run: Run
+) -> None:
+    executor = execute(local, "echo ready; sleep 60")
+    test = executor.suite.tests[0]
+    output = run.sink.folder / "files/local/test/@1.2/output.txt"
+    running = Background(lambda: executor.run(test, run.sink, attempt=2))
+    eventually(output.exists)
+    executor.cancel_run(test, "another attempt", attempt=1)
+    executor.cancel_run(test, "not wanted", attempt=2, at_once=True)
+    outcome = running.result()
+    assert (outcome.status, outcome.note, outcome.machine_usable) == ("infra", "not wanted", True)
+    executor.cancel_run(test, "too late", attempt=2)
+    assert executor.alive
+    assert executor.run(msgspec.structs.replace(test, test="true"), run.sink).status == "pass"
 
 
 def test_finish_runs_after_cancel(local: Connection, execute: Execute, run: Run) -> None:

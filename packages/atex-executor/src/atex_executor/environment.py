@@ -1,9 +1,10 @@
 """The variables of tests and phases, as far as the host knows them. Pure.
 
 From the weakest: the test's own (`Test.environment`, the order's `defaults`), what prepare and tests wrote to the
-plan's environment file on the machine, the plan's, those of the run (the command line's, secrets among them), and last
-those that ATEX sets. The agent adds PATH, HOME and the like below all of these, and what names a path of its own above
-them (`atex_sut_agent/sut/surroundings.py`). docs/variables.md has them all in one table.
+plan's environment file on the machine, the plan's, those of the run (the command line's, secrets among them), those
+that `addtest` asked for (`Test.overrides`), and last those that ATEX sets. The agent adds PATH, HOME and the like below
+all of these, and what names a path of its own above them (`atex_sut_agent/sut/surroundings.py`). docs/variables.md has
+them all in one table.
 """
 
 import json
@@ -24,7 +25,7 @@ def environment_of_phase(
 
     `restarts` says how often it was started before.
     """
-    return {**plan.environment, **run, "TMT_TREE": tree, **_counters(restarts)}
+    return {**plan.environment, **run, **_own(tree, restarts)}
 
 
 def environment_of_test(
@@ -41,7 +42,10 @@ def environment_of_test(
     `iteration` tells this attempt from all others, `restarts` says how often it was started before.
     """
     variables = {
-        **environment_of_phase(plan, run, tree, restarts=restarts),
+        **plan.environment,
+        **run,
+        **test.overrides,
+        **_own(tree, restarts),
         "TMT_TEST_NAME": test.name,
         "TMT_TEST_SERIAL_NUMBER": str(test.serial),
         "TMT_TEST_ITERATION_ID": iteration,
@@ -69,9 +73,10 @@ def metadata_text(test: Test) -> str:
     return "".join(f"{_key(key)}: {_json(value)}\n" for key, value in metadata.items())
 
 
-def _counters(restarts: int) -> dict[str, str]:
-    names = ("TMT_REBOOT_COUNT", "REBOOTCOUNT", "RSTRNT_REBOOTCOUNT")
-    return dict.fromkeys(names, str(restarts))
+def _own(tree: str, restarts: int) -> dict[str, str]:
+    """Return what ATEX sets for phases and tests alike."""
+    counters = ("TMT_REBOOT_COUNT", "REBOOTCOUNT", "RSTRNT_REBOOTCOUNT")
+    return {"TMT_TREE": tree, **dict.fromkeys(counters, str(restarts))}
 
 
 def _key(key: str) -> str:

@@ -2,8 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from types import TracebackType
 from typing import Self
 
@@ -37,8 +37,8 @@ class Executor:
     """Runs phases and tests of `suite` on the machine that `connection` reaches.
 
     `start()`, `prepare()`, any number of `run()` in any order, `finish()`, `close()`: one after the other, in any
-    thread. `cancel()`, `close()` and the properties may be called from any other thread at any time. As a context
-    manager: started inside, closed afterwards. The connection stays the caller's.
+    thread. `cancel()`, `cancel_run()`, `close()` and the properties may be called from any other thread at any time. As
+    a context manager: started inside, closed afterwards. The connection stays the caller's.
     """
 
     def __init__(
@@ -196,10 +196,11 @@ class Executor:
         refusal = self._refusal()
         if refusal is not None:
             return self._attempts.refuse(test, sink, attempt, refusal)
-        lacking = self._bring_packages(test, sink, attempt)
-        if lacking is not None:
-            return self._attempts.refuse(test, sink, attempt, lacking.note, lacking.files)
-        return self._attempts.run(test, sink, self._tree, attempt)
+        with self._turn_of(test, attempt):
+            lacking = self._bring_packages(test, sink, attempt)
+            if lacking is not None:
+                return self._attempts.refuse(test, sink, attempt, lacking.note, lacking.files)
+            return self._attempts.run(test, sink, self._tree, attempt)
 
     def resume(self, test: Test, sink: Sink, left: OpenAttempt) -> RunOutcome:
         """Go on with an attempt at `test` that another process left open, in this session; else like `run()`.
@@ -210,7 +211,8 @@ class Executor:
         refusal = self._refusal()
         if refusal is not None:
             return self._attempts.give_up(test, sink, left, refusal)
-        return self._attempts.resume(test, sink, self._tree, left)
+        with self._turn_of(test, left.begun.attempt):
+            return self._attempts.resume(test, sink, self._tree, left)
 
     def finish(self, sink: Sink, *, limit: float = PHASE_LIMIT) -> None:
         """Run all of the plan's finish phases, within `limit` seconds altogether; also after `cancel()`.
@@ -235,6 +237,14 @@ class Executor:
         if uploading is not None:
             uploading.give_up()
 
+    def cancel_run(self, test: Test, note: str, *, attempt: int = 1, at_once: bool = False) -> None:
+        """End this attempt at `test` as `cancel()` does, where it goes on now; later ones are not affected.
+
+        Any thread, any time. Waits for nothing.
+        """
+        grace = 0.0 if at_once else _CANCEL_GRACE
+        self._session.cancel(note, grace, turn=(test.serial, attempt))
+
     def close(self) -> None:
         """End the agent and what it runs, remove its folder there. Total; `left` says if the machine did not confirm.
 
@@ -245,6 +255,15 @@ class Executor:
             self._left = left
         if left is not None:
             _log.warning("%s", left)
+
+    @contextmanager
+    def _turn_of(self, test: Test, attempt: int) -> Iterator[None]:
+        """What is run meanwhile is this attempt's, for `cancel_run()`."""
+        self._session.take_turn((test.serial, attempt))
+        try:
+            yield
+        finally:
+            self._session.take_turn(None)
 
     def _bring_packages(self, test: Test, sink: Sink, attempt: int) -> Lacking | None:
         try:

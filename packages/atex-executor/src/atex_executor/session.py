@@ -59,8 +59,11 @@ class Session:
         self._link = Link(connection, self._approach, self._reception, times)
         self._state.link = self._link
         self._changed = self._state.changed
-        self._cancelled: str | None = None  # why no run is started now; guarded by `_changed`, too
-        self._begun = False  # there may be an agent; the same
+        # Guarded by `_changed`, too:
+        self._cancelled: str | None = None  # why no run is started now
+        self._turn: object = None  # whose runs these are
+        self._turn_cancelled: str | None = None  # why no run of this turn is started now
+        self._begun = False  # there may be an agent
 
     # What its user does ----------------------------------------------------------------------------------
 
@@ -120,10 +123,24 @@ class Session:
         """How the run ended is written down: the agent may forget it."""
         self._link.settle()
 
-    def cancel(self, note: str, grace: float) -> None:
-        """End what runs (SIGINT, SIGKILL after `grace` seconds), start nothing until `allow()`."""
+    def take_turn(self, turn: object) -> None:
+        """What is run from here on belongs to `turn`, until the next one; None: to nothing in particular."""
         with self._changed:
-            self._cancelled = self._cancelled or note
+            self._turn = turn
+            self._turn_cancelled = None
+
+    def cancel(self, note: str, grace: float, *, turn: object = None) -> None:
+        """End what runs (SIGINT, SIGKILL after `grace` seconds), start nothing until `allow()`.
+
+        With `turn`: only where that goes on, and until it is over.
+        """
+        with self._changed:
+            if turn is None:
+                self._cancelled = self._cancelled or note
+            elif turn == self._turn:
+                self._turn_cancelled = self._turn_cancelled or note
+            else:
+                return
             run = self._state.run
             if run is not None and run.ending is None:
                 self._state.cancel_run(run, note, grace)
@@ -229,8 +246,9 @@ class Session:
                 return run.ending
             if state.lost is not None:
                 return infra(state.lost)
-            if self._cancelled is not None:
-                return Ending(ended_by="cancel", note=self._cancelled)
+            cancelled = self._cancelled or self._turn_cancelled
+            if cancelled is not None:
+                return Ending(ended_by="cancel", note=cancelled)
             state.run = run
             if start:
                 state.order_start(run, [])

@@ -38,6 +38,8 @@ class Test(msgspec.Struct, frozen=True, kw_only=True):
     """The same as the metadata has it, or made from `duration` where there is none."""
     environment: dict[str, str] = {}
     """Variables of this test. Those of the plan win over them."""
+    overrides: dict[str, str] = {}
+    """Variables of this selection alone, as `addtest` asks for them. They win over those of the plan and of the run."""
     require: tuple[Any, ...] = ()
     """What must be installed for it: names of packages, or mappings such as `{type: file}`."""
     recommend: tuple[Any, ...] = ()
