@@ -33,8 +33,8 @@ _NO_CONTEXT: Mapping[str, str | Sequence[str]] = MappingProxyType({})
 class Orchestrator:
     """Keeps the machines of several pools busy until no test is left, once.
 
-    Add platforms with their tests and provisioners for them, then call run(). Only abort(), subscribe() and events() are
-    for other threads, too, than the one that built it.
+    Add platforms with their tests and provisioners for them, then call run(). Other threads than the one that built it
+    may call abort(), subscribe() and events() only.
     """
 
     def __init__(
