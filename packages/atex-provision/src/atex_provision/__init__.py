@@ -41,6 +41,7 @@ from atex_provision.provisioner.local import LocalProvisioner, local_platform
 from atex_provision.provisioner.podman import PodmanProvisioner
 from atex_provision.provisioner.pool import HostPool
 from atex_provision.ssh.config import HostKeys
+from atex_provision.state import state_folder
 
 __version__ = "0.1.0"
 
@@ -92,4 +93,5 @@ __all__ = [
     "image_context",
     "local_platform",
     "read_inventory",
+    "state_folder",
 ]
