@@ -215,7 +215,7 @@ def test_very_many_files_are_synced_at_once(
 ) -> None:
     calls = []
     monkeypatch.setattr(os, "sync", lambda: calls.append("sync"))
-    monkeypatch.setattr("atex_executor.folder._SYNC_AFTER", 60.0)
+    monkeypatch.setattr("atex_executor.syncing._SYNC_AFTER", 60.0)
     with FolderSink(tmp_path) as sink:
         for number in range(600):
             sink.write(f"{number}", 0, b"")
@@ -270,7 +270,7 @@ def test_a_sync_waits_for_one_that_goes_on(tmp_path: Path, monkeypatch: pytest.M
         assert go_on.wait(20)
 
     with FolderSink(tmp_path) as sink:
-        monkeypatch.setattr("atex_executor.folder._sync", slow)
+        monkeypatch.setattr("atex_executor.syncing._sync", slow)
         sink.records([{}])
         assert begun.wait(20)  # in the background
         second = Background(sink.sync)

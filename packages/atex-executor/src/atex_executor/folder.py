@@ -6,15 +6,12 @@ Guarantees:
 - What was written survives the death of this process at once, and a power cut after about a second, or as soon as
   `sync()` or `close()` has returned.
 
-Threads: one daemon thread syncs, a second after the first write that is not synced. `_lock` guards `_dirty` and
-`_failure`; nothing is waited for under it. `_syncing` lets one thread sync at a time, so that who syncs next finds
-done what others had begun.
+Threads: any; those of syncing.py, journal_file.py and line_file.py guard what changes.
 """
 
 import errno
 import os
 import stat
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,9 +26,8 @@ from atex_executor.journal_file import JournalFile
 from atex_executor.line_file import LineFile
 from atex_executor.resume import RESULTS, read_journal
 from atex_executor.sink import Sink
+from atex_executor.syncing import Syncer
 
-_SYNC_AFTER = 1.0  # seconds
-_MANY_FILES = 500  # so many are synced faster by sync(2)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (
     errno.EEXIST,
@@ -54,14 +50,7 @@ class FolderSink(Sink):
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(os.path.abspath(folder))
         self._files = str(self.folder / "files")
-        self._lock = threading.Lock()
-        self._syncing = threading.Lock()
-        self._dirty = {str(self.folder)}  # absolute paths of what is to be synced, folders too
-        self._failure: OSError | None = (
-            None  # of syncing: what was taken may be lost, so no more is taken
-        )
-        self._unsynced = threading.Event()
-        self._closed = threading.Event()
+        self._closed = False
         try:
             os.makedirs(self._files, exist_ok=True)
             self._results = LineFile(str(self.folder / RESULTS))
@@ -71,10 +60,8 @@ class FolderSink(Sink):
             raise SinkError(
                 f"no results can be written to {self.folder}: {error.strerror}"
             ) from error
-        self._syncer = threading.Thread(
-            target=self._sync_behind, name=f"atex-sync {self.folder}", daemon=True
-        )
-        self._syncer.start()
+        self._syncer = Syncer(str(self.folder))
+        self._syncer.changed(str(self.folder))
 
     def __enter__(self) -> Self:
         return self
@@ -92,13 +79,13 @@ class FolderSink(Sink):
         self._check()
         with _translating(self._results.path):
             self._results.append(data)
-        self._changed(self._results.path)
+        self._syncer.changed(self._results.path)
 
     def journal(self, attempt: str, lines: Sequence[Any]) -> None:
         self._check()
         with _translating(self._journal.path):
             self._journal.append(attempt, lines)
-        self._changed(self._journal.path)
+        self._syncer.changed(self._journal.path)
 
     def journaled(self, attempt: str) -> Iterator[bytes]:
         with _translating(self._journal.path):
@@ -122,7 +109,7 @@ class FolderSink(Sink):
                     offset += written
             finally:
                 os.close(fd)
-        self._changed(full)
+        self._syncer.changed(full)
 
     def _open(self, full: str) -> int:
         flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -136,7 +123,7 @@ class FolderSink(Sink):
         folder = os.path.dirname(full)
         os.makedirs(folder, exist_ok=True)
         while len(folder) >= len(self._files):
-            self._changed(folder)
+            self._syncer.changed(folder)
             folder = os.path.dirname(folder)
 
     def link(self, existing: str, path: str) -> bool:
@@ -185,7 +172,7 @@ class FolderSink(Sink):
         full = self._full(path)
         with _translating(full):
             os.truncate(full, length)
-        self._changed(full)
+        self._syncer.changed(full)
 
     def remove(self, path: str) -> None:
         self._check()
@@ -194,61 +181,29 @@ class FolderSink(Sink):
             os.unlink(full)
 
     def sync(self) -> None:
-        with self._syncing:
-            with self._lock:
-                dirty, self._dirty = self._dirty, set()
-            try:
-                if len(dirty) > _MANY_FILES:
-                    os.sync()
-                else:
-                    for path in dirty:
-                        _sync(path)
-            except OSError as error:
-                with self._lock:
-                    self._failure = error
-        self._check_failure()
+        with _translating(str(self.folder)):
+            self._syncer.sync()
 
     def close(self) -> None:
         """Sync and close. Raises SinkError where syncing failed, and is closed then as well."""
-        with self._lock:
-            if self._closed.is_set():
-                return
-            self._closed.set()
-        self._unsynced.set()
-        self._syncer.join()
+        if self._closed:
+            return
+        self._closed = True
         self._results.close()
         self._journal.close()
-        self.sync()
+        with _translating(str(self.folder)):
+            self._syncer.close()
 
     def _full(self, path: str) -> str:
         return f"{self._files}/{path}"
 
     def _check(self) -> None:
-        if self._closed.is_set():
+        if self._closed:
             raise SinkError(f"{self.folder} is closed, no result can be added")
-        self._check_failure()
-
-    def _check_failure(self) -> None:
-        with self._lock:
-            failure = self._failure
-        if failure is not None:
-            raise _translated(failure, str(self.folder)) from failure
-
-    def _changed(self, full: str) -> None:
-        with self._lock:
-            self._dirty.add(full)
-        if not self._unsynced.is_set():
-            self._unsynced.set()
-
-    def _sync_behind(self) -> None:
-        while not self._closed.is_set():
-            self._unsynced.wait()
-            self._closed.wait(_SYNC_AFTER)
-            self._unsynced.clear()
-            try:
-                self.sync()
-            except SinkError:
-                return  # the next who writes is told
+        try:
+            self._syncer.check()
+        except OSError as error:
+            raise _translated(error, str(self.folder)) from error
 
 
 @contextmanager
@@ -266,14 +221,3 @@ def _translated(error: OSError, path: str) -> SinkError:
     if error.errno in _REFUSED:
         return FileRefused(f"{path}: {error.strerror}")
     return SinkError(f"a result can not be written: {path}: {error.strerror}")
-
-
-def _sync(path: str) -> None:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return  # removed since
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
