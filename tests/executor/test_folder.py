@@ -274,7 +274,7 @@ def test_a_sync_waits_for_one_that_goes_on(tmp_path: Path, monkeypatch: pytest.M
         sink.records([{}])
         assert begun.wait(20)  # in the background
         second = Background(sink.sync)
-        eventually(sink._syncing.locked)
+        eventually(sink._syncer._syncing.locked)
         assert second.waiting
         go_on.set()
         second.result()

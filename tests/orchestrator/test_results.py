@@ -4,7 +4,7 @@ import resource
 from pathlib import Path
 
 import pytest
-from atex_orchestrator import FolderInUse
+from atex_orchestrator import FolderInUse, FolderUnreadable
 from atex_orchestrator.events import Event, MachineReady, RunEnded, RunStarted
 from atex_orchestrator.results import (
     PlatformInfo,
@@ -51,6 +51,33 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(FolderInUse, match="is not empty"):
         RunFolder(tmp_path, info())
     assert [file.name for file in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_folder_is_one_process_at_a_time(tmp_path: Path) -> None:
+    with RunFolder(tmp_path, info()), pytest.raises(FolderInUse, match="a process of atex still"):
+        RunFolder(tmp_path)
+    with RunFolder(tmp_path) as folder:
+        assert folder.info == info()
+
+
+def test_what_a_killed_process_wrote_is_continued(tmp_path: Path) -> None:
+    with RunFolder(tmp_path, info()) as folder:
+        folder.append(RunStarted(tests=3))
+    with (tmp_path / "events.jsonl").open("ab") as events:
+        events.write(b'{"event": "ru')
+    with RunFolder(tmp_path) as folder:
+        folder.append(RunEnded())
+    assert [type(event) for event in read_events(tmp_path)] == [RunStarted, RunEnded]
+    assert (tmp_path / "events.jsonl").read_bytes().count(b"\n") == 2
+
+
+@pytest.mark.parametrize("there", [[], ["results.jsonl"], ["run.json"]])
+def test_what_is_no_run_is_not_continued(tmp_path: Path, there: list[str]) -> None:
+    for name in there:
+        (tmp_path / name).touch()
+    with pytest.raises(FolderUnreadable, match="is not a run folder"):
+        RunFolder(tmp_path)
+    assert {"events.jsonl", *there} >= {file.name for file in tmp_path.iterdir()}
 
 
 def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:

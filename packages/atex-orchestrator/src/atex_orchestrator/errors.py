@@ -11,7 +11,7 @@ class SetupError(OrchestratorError):
 
 
 class FolderInUse(OrchestratorError):
-    """The run folder exists and is not empty, or can not be made. Nothing in it was touched."""
+    """The run folder is not empty, or can not be made, or a process still writes it. Nothing in it was touched."""
 
 
 class FolderUnreadable(OrchestratorError):

@@ -1,15 +1,22 @@
 """The run folder as the orchestrator writes it: `run.json`, `events.jsonl`, `log.txt`.
 
-A folder is written by one thread, the owner of the run; `log.txt` takes lines from all.
+A folder is written by one process, which has the flock of `events.jsonl`; `run.json` by the thread that owns the run,
+events and lines of `log.txt` by all. An event survives the death of the process at once, and a power cut after about a
+second.
 """
 
+import fcntl
+import logging
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
+from atex_executor.line_file import LineFile
 from atex_executor.records import readable
+from atex_executor.syncing import Syncer
 from atex_provision import Platform
 
 from atex_orchestrator.errors import FolderInUse, FolderUnreadable
@@ -21,6 +28,8 @@ RESULTS = "results.jsonl"
 EVENTS = "events.jsonl"
 FILES = "files"
 LOG = "log.txt"
+
+_log = logging.getLogger(__name__)
 
 
 class PlatformInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -73,23 +82,42 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
 class RunFolder:
     """A run folder that is being written. Close it, or use it as a context manager."""
 
-    def __init__(self, path: Path, info: RunInfo) -> None:
-        """Make the folder `path`, or take it where it exists and is empty, and write `run.json`.
+    def __init__(self, path: Path, info: RunInfo | None = None) -> None:
+        """Make the folder `path`, or take it where it exists and is empty, and write `run.json`. Without `info`: take
+        that of a run whose process is no more.
 
-        Raises FolderInUse if there is anything in it, or if it can not be made.
+        Raises FolderInUse if there is anything in it, or if it can not be made; for that of a run, if a process still
+        writes it; FolderUnreadable if it is none.
         """
         self.path = path
-        self.info = info
+        with ExitStack() as opened:
+            try:
+                if info is not None:
+                    _make(path)
+                self._lock(opened)
+                self.info = read_run(path) if info is None else info
+                if info is not None:
+                    self.write_info()
+                self._syncer = Syncer(f"{path} events")
+                opened.callback(self._syncer.close)
+                self._events = LineFile(str(path / EVENTS))
+                opened.callback(self._events.close)
+                opened.callback(LogFile(path / LOG).close)
+            except OSError as error:
+                raise FolderInUse(f"{path} can not be the run folder: {error.strerror}") from error
+            self._opened = opened.pop_all()
+
+    def _lock(self, opened: ExitStack) -> None:
+        """Raises FolderInUse, FolderUnreadable, OSError."""
+        if not (self.path / RUN).exists():
+            raise FolderUnreadable(f"{self.path} is not a run folder: there is no {RUN}")
+        lock = opened.enter_context((self.path / EVENTS).open("ab"))
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise FolderInUse(f"{path} is not empty: a run needs a folder of its own")
-            (path / RUN).touch(exist_ok=False)  # of two that start here at once, one fails
-            self.write_info()
-            self._events = (path / EVENTS).open("ab", buffering=0)
-            self._log = LogFile(path / LOG)
-        except OSError as error:
-            raise FolderInUse(f"{path} can not be the run folder: {error.strerror}") from error
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FolderInUse(
+                f"a process of atex still writes {self.path}: wait for its end, or stop it"
+            ) from error
 
     def write_info(self) -> None:
         """Write `run.json` whole, so that a reader finds the old one or the new one. Raises OSError."""
@@ -102,13 +130,17 @@ class RunFolder:
         beside.replace(self.path / RUN)
 
     def append(self, event: Event) -> None:
-        """Append a line to `events.jsonl`. Raises OSError."""
-        self._events.write(_encoded(event) + b"\n")
+        """Append a line to `events.jsonl`. Raises OSError. Any thread."""
+        self._syncer.check()
+        self._events.append(_encoded(event) + b"\n")
+        self._syncer.changed(self._events.path)
 
     def close(self) -> None:
-        """Close the files; any number of times."""
-        self._events.close()
-        self._log.close()
+        """Sync and close the files; any number of times."""
+        try:
+            self._opened.close()
+        except OSError as error:
+            _log.warning("%s may not survive a power cut: %s", self.path, error)
 
     def __enter__(self) -> Self:
         return self
@@ -120,6 +152,14 @@ class RunFolder:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _make(path: Path) -> None:
+    """Raises FolderInUse, OSError."""
+    path.mkdir(parents=True, exist_ok=True)
+    if any(path.iterdir()):
+        raise FolderInUse(f"{path} is not empty: a run needs a folder of its own")
+    (path / RUN).touch(exist_ok=False)  # of two that start here at once, one fails
 
 
 def read_run(folder: Path) -> RunInfo:
