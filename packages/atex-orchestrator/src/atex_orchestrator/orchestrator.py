@@ -12,14 +12,15 @@ import atex_fmf
 import atex_provision
 import atex_sut_agent
 from atex_executor import Pack, SinkError, Times, UnsupportedPhase, check_plan
-from atex_fmf import Suite
+from atex_fmf import Suite, Test
 from atex_provision import Provisioner
 
 import atex_orchestrator
+from atex_orchestrator.anywhere import numbered
 from atex_orchestrator.errors import FolderInUse, SetupError
 from atex_orchestrator.events import Event, Listener, now
 from atex_orchestrator.listeners import Listeners
-from atex_orchestrator.results import PlatformInfo, PoolInfo, RunFolder, RunInfo
+from atex_orchestrator.results import ANY, PlatformInfo, PoolInfo, RunFolder, RunInfo
 from atex_orchestrator.run import Abort, MachinePool, PoolRun
 from atex_orchestrator.settings import Settings
 from atex_orchestrator.summary import Summary
@@ -75,6 +76,7 @@ class Orchestrator:
         self._listeners = Listeners()
         self._platforms: dict[str, PlatformInfo] = {}
         self._suites: dict[str, Suite] = {}
+        self._anywhere: list[Suite] = []
         self._packs: dict[str, Pack] = {}
         self._pools: list[MachinePool] = []
         self._inbox: SimpleQueue[Event | Abort] = SimpleQueue()
@@ -88,14 +90,16 @@ class Orchestrator:
     ) -> None:
         """Run the tests of `suite` on the machines of `platform`; `context`, what they were discovered with, is noted.
 
-        Raises SetupError if the platform is there already, for a plan that is not supported, or for a pattern that
-        can mean nothing.
+        Raises SetupError if the platform is there already or called "any", for a plan that is not supported, or for a
+        pattern that can mean nothing.
         """
         try:
             check_plan(suite.plan)
             pack = self._pack_of(suite)
         except (UnsupportedPhase, ValueError) as error:
             raise SetupError(str(error)) from error
+        if platform == ANY:
+            raise SetupError(f"no platform can be called {ANY}: that means all of them")
         if platform in self._suites:
             raise SetupError(f"platform {platform} was added twice")
         self._suites[platform] = suite
@@ -175,14 +179,16 @@ class Orchestrator:
                 raise SetupError(
                     f"platform {platform} has tests and no machines: add a provisioner"
                 )
+        anywhere = numbered(self._anywhere, self._suites)
         with ExitStack() as stack:
-            folder = stack.enter_context(RunFolder(self._folder, self._info()))
+            folder = stack.enter_context(RunFolder(self._folder, self._info(anywhere)))
             for pack in self._packs.values():
                 stack.enter_context(pack)
             try:
                 run = PoolRun(
                     folder,
                     self._suites,
+                    anywhere,
                     self._packs,
                     self._pools,
                     self._settings,
@@ -200,12 +206,13 @@ class Orchestrator:
                 return self._packs[platform]
         return Pack(suite, exclude=self._exclude)
 
-    def _info(self) -> RunInfo:
+    def _info(self, anywhere: Sequence[Test]) -> RunInfo:
         versions = {package.__name__: package.__version__ for package in PACKAGES}
         return RunInfo(
             started=now(),
             versions={"python": python_platform.python_version(), **versions},
             platforms=list(self._platforms.values()),
+            anywhere={test.serial: test.name for test in anywhere},
             pools=[
                 PoolInfo(platform=pool.platform, name=pool.name, machines=pool.size)
                 for pool in self._pools

@@ -15,6 +15,7 @@ from atex_executor import FolderSink, Pack, PackFailed, SinkError, unstarted_rec
 from atex_fmf import Suite, Test
 from atex_provision import Provisioner
 
+from atex_orchestrator.anywhere import joined
 from atex_orchestrator.books import close_books
 from atex_orchestrator.decisions import Decision, GiveUp, Keep, Pool, Release, Reserve, Run
 from atex_orchestrator.differences import Differences
@@ -34,7 +35,7 @@ from atex_orchestrator.events import (
 )
 from atex_orchestrator.listeners import Listeners
 from atex_orchestrator.register import Register
-from atex_orchestrator.results import RunFolder
+from atex_orchestrator.results import ANY, RunFolder
 from atex_orchestrator.scheduler import Scheduler
 from atex_orchestrator.settings import Settings
 from atex_orchestrator.stragglers import Stragglers
@@ -72,6 +73,7 @@ class PoolRun:
         self,
         folder: RunFolder,
         suites: Mapping[str, Suite],
+        anywhere: Sequence[Test],
         packs: Mapping[str, Pack],
         pools: Sequence[MachinePool],
         settings: Settings,
@@ -79,14 +81,16 @@ class PoolRun:
         listeners: Listeners,
     ) -> None:
         self._folder = folder
-        self._suites = suites
+        self._tests = {name: suite.tests for name, suite in suites.items()}
+        self._anywhere = tuple(anywhere)
+        self._suites = {name: joined(suite, anywhere) for name, suite in suites.items()}
         self._packs = packs
         self._pools = pools
         self._settings = settings
         self._inbox = inbox
         self._listeners = listeners
         self._scheduler = Scheduler(
-            {platform: suite.tests for platform, suite in suites.items()},
+            self._tests,
             [Pool(pool.platform, pool.size) for pool in pools],
             hold_failed=settings.hold_failed,
         )
@@ -120,14 +124,17 @@ class PoolRun:
             stopped = stopped or str(error)
         self._tell(RunEnded(reason=stopped))
         summary = close_books(
-            self._folder, self._suites, stopped, self._stragglers.unanswered(self._running)
+            self._folder,
+            {**self._tests, ANY: self._anywhere},
+            stopped,
+            self._stragglers.unanswered(self._running),
         )
         if self._broken is not None:
             raise self._broken
         return summary
 
     def _begin(self) -> None:
-        self._tell(RunStarted(tests=sum(len(suite.tests) for suite in self._suites.values())))
+        self._tell(RunStarted(tests=sum(1 for _ in self._folder.info.tests())))
         for platform, suite in self._suites.items():
             if suite.tests:
                 self._packs[platform].start()  # while machines are being reserved

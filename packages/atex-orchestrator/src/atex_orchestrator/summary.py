@@ -86,7 +86,7 @@ def summarize(folder: Path) -> Summary:
     info = read_run(folder)
     last: dict[tuple[str, int], FinalRecord] = {}
     for record in read_finals(folder):
-        key = record.platform, record.serial
+        key = info.key(record.platform, record.serial)
         if key not in last or record.attempt >= last[key].attempt:
             last.pop(key, None)  # keeps the order in which they ended
             last[key] = record
@@ -103,10 +103,9 @@ def summarize(folder: Path) -> Summary:
         ),
         infra=tuple(record for record in last.values() if record.status == "infra"),
         missing=tuple(
-            (platform.name, serial, name)
-            for platform in info.platforms
-            for serial, name in platform.tests.items()
-            if (platform.name, serial) not in last
+            (platform, serial, name)
+            for platform, serial, name in info.tests()
+            if (platform, serial) not in last
         ),
         troubles=tuple(machines.troubles.values()),
         kept=tuple(machines.kept),

@@ -6,6 +6,7 @@
 from atex_executor.line_file import whole_lines
 
 from atex_orchestrator.results.folder import (
+    ANY,
     EVENTS,
     FILES,
     LOG,
@@ -23,6 +24,7 @@ from atex_orchestrator.results.reader import (
 )
 
 __all__ = [
+    "ANY",
     "EVENTS",
     "FILES",
     "LOG",

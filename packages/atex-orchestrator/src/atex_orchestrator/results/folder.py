@@ -8,6 +8,7 @@ second.
 import fcntl
 import logging
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,8 @@ RESULTS = "results.jsonl"
 EVENTS = "events.jsonl"
 FILES = "files"
 LOG = "log.txt"
+
+ANY = "any"  # the platform of tests that are bound to none
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +73,8 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Why it was stopped, where it was."""
     versions: dict[str, str] = {}
     platforms: list[PlatformInfo] = []
+    anywhere: dict[int, str] = {}
+    """The name of each test that is bound to no platform, by its serial, which no test of a platform has."""
     pools: list[PoolInfo] = []
     environment: dict[str, str] = {}
     secrets: list[str] = []
@@ -77,6 +82,16 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Patterns for what of the trees was not brought to the machines."""
     grace: float = 0.0
     """Seconds between SIGINT and SIGKILL for a test that reached its limit."""
+
+    def tests(self) -> Iterator[tuple[str, int, str]]:
+        """Yield platform, serial and name of each test; the platform of those that are bound to none is ANY."""
+        for platform in self.platforms:
+            yield from ((platform.name, serial, name) for serial, name in platform.tests.items())
+        yield from ((ANY, serial, name) for serial, name in self.anywhere.items())
+
+    def key(self, platform: str, serial: int) -> tuple[str, int]:
+        """Return the platform and the serial that tests() has for a test that ran on `platform`."""
+        return (ANY if serial in self.anywhere else platform), serial
 
 
 class RunFolder:
