@@ -1,7 +1,6 @@
 """What a scheduler is told in tests, in short: tests of a plan, and events of machines."""
 
 from atex_fmf import Test
-from atex_orchestrator.decisions import Decision, Pool, Run
 from atex_orchestrator.events import (
     During,
     MachineExpired,
@@ -11,7 +10,8 @@ from atex_orchestrator.events import (
     MachineReleased,
     TestFinished,
 )
-from atex_orchestrator.scheduler import Scheduler
+from atex_orchestrator.scheduling import Decision, Pool, Run
+from atex_orchestrator.scheduling.scheduler import Scheduler
 
 
 def plan(count: int) -> list[Test]:

@@ -4,9 +4,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import get_args
 
-from atex_orchestrator.decisions import Decision, GiveUp, Keep, Release, Reserve, Run
 from atex_orchestrator.events import During
-from atex_orchestrator.scheduler import REPLACEMENTS, Scheduler
+from atex_orchestrator.scheduling import Decision, GiveUp, Keep, Release, Reserve, Run
+from atex_orchestrator.scheduling.scheduler import REPLACEMENTS, Scheduler
 from hypothesis import strategies as st
 
 from tests.orchestrator.happenings import expired, failed, finished, not_kept, ready, released
@@ -79,13 +79,13 @@ class Simulation:
             self.leaving.discard(worker)
             del self.pools[worker]
             self.others.discard(worker)
-            self.carry_out(self.scheduler.handle(released(worker)))
+            self.carry_out(self.scheduler.handle(released(worker), 0.0))
         elif worker in self.keeping:
             self.keeping.discard(worker)
             if dies:
                 self.others.clear()
                 self.not_keepable.add(self.pools[worker])
-                self.carry_out(self.scheduler.handle(not_kept(worker)))
+                self.carry_out(self.scheduler.handle(not_kept(worker), 0.0))
                 assert worker in self.running or worker in self.leaving
             else:
                 self.kept.add(worker)
@@ -96,9 +96,9 @@ class Simulation:
                 self.leaving.add(worker)
                 during = choose.draw(st.sampled_from(get_args(During)[:3]))
                 self.replaceable += during != "reserve"
-                self.carry_out(self.scheduler.handle(failed(worker, "dead", during=during)))
+                self.carry_out(self.scheduler.handle(failed(worker, "dead", during=during), 0.0))
             else:
-                self.carry_out(self.scheduler.handle(ready(worker)))
+                self.carry_out(self.scheduler.handle(ready(worker), 0.0))
                 assert worker in self.running or worker in self.leaving  # never idle
         else:
             serial = self.running[worker]
@@ -110,11 +110,11 @@ class Simulation:
                 self.others.discard(worker)
                 ended = expired(worker) if expires else failed(worker, "dead", during="test")
                 self.expired |= {worker} if expires else set()
-                self.carry_out(self.scheduler.handle(ended))
+                self.carry_out(self.scheduler.handle(ended, 0.0))
                 del self.running[worker]
                 self.leaving.add(worker)
-                self.carry_out(self.scheduler.handle(finished(worker, serial, status=status)))
+                self.carry_out(self.scheduler.handle(finished(worker, serial, status=status), 0.0))
             else:
                 del self.running[worker]
-                self.carry_out(self.scheduler.handle(finished(worker, serial, status=status)))
+                self.carry_out(self.scheduler.handle(finished(worker, serial, status=status), 0.0))
                 assert worker in self.running or worker in self.leaving | self.keeping

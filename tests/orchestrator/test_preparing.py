@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from atex_fmf import Phase, Plan, Suite, Test
-from atex_orchestrator import MachineTrouble, Orchestrator, Summary, scheduler
+from atex_orchestrator import MachineTrouble, Orchestrator, Summary
 from atex_orchestrator.events import Event, MachineFailed, MachineRequested
 from atex_orchestrator.results import read_events
 from atex_provision import Host, HostPool, LocalConnection, LocalProvisioner, Provisioner
@@ -57,7 +57,7 @@ def test_another_machine_is_taken(tmp_path: Path) -> None:
 def test_when_no_machine_can_be_prepared_every_test_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler, "REPLACEMENTS", 2)
+    monkeypatch.setattr("atex_orchestrator.scheduling.scheduler.REPLACEMENTS", 2)
     summary = run(tmp_path, prepare("seq 100; exit 3"), Fresh)
     assert summary.counts == {"infra": 2}
     [note] = {record.note or "" for record in summary.infra}

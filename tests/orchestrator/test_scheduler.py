@@ -1,8 +1,8 @@
 """The scheduler, event by event."""
 
 import msgspec
-from atex_orchestrator.decisions import GiveUp, Pool, Release, Reserve, Run
-from atex_orchestrator.scheduler import REASONS, REPLACEMENTS, Scheduler
+from atex_orchestrator.scheduling import GiveUp, Pool, Release, Reserve, Run
+from atex_orchestrator.scheduling.scheduler import REASONS, REPLACEMENTS, Scheduler
 
 from tests.orchestrator.happenings import (
     expired,
@@ -18,59 +18,59 @@ from tests.orchestrator.happenings import (
 
 def test_a_free_machine_takes_the_next_test() -> None:
     scheduler = one_platform(3, 2)
-    assert scheduler.start() == [Reserve(1, 0), Reserve(2, 0)]
-    assert runs(scheduler.handle(ready(2))) == [(2, 1)]
-    assert runs(scheduler.handle(ready(1))) == [(1, 2)]
-    assert runs(scheduler.handle(finished(2, 1))) == [(2, 3)]
-    assert scheduler.handle(finished(1, 2)) == [Release(1)]
+    assert scheduler.start(0.0) == [Reserve(1, 0), Reserve(2, 0)]
+    assert runs(scheduler.handle(ready(2), 0.0)) == [(2, 1)]
+    assert runs(scheduler.handle(ready(1), 0.0)) == [(1, 2)]
+    assert runs(scheduler.handle(finished(2, 1), 0.0)) == [(2, 3)]
+    assert scheduler.handle(finished(1, 2), 0.0) == [Release(1)]
 
 
 def test_asks_for_no_more_machines_than_tests() -> None:
-    assert one_platform(2, 5).start() == [Reserve(1, 0), Reserve(2, 0)]
-    assert one_platform(0, 5).start() == []
+    assert one_platform(2, 5).start(0.0) == [Reserve(1, 0), Reserve(2, 0)]
+    assert one_platform(0, 5).start(0.0) == []
     assert one_platform(0, 5).done
 
 
 def test_pools_of_a_platform_are_used_in_turn() -> None:
-    assert one_platform(3, 1, 2).start() == [Reserve(1, 0), Reserve(2, 1), Reserve(3, 1)]
+    assert one_platform(3, 1, 2).start(0.0) == [Reserve(1, 0), Reserve(2, 1), Reserve(3, 1)]
 
 
 def test_a_machine_that_fails_makes_room_for_one_not_asked_for_yet() -> None:
     scheduler = one_platform(1, 2)
-    assert scheduler.start() == [Reserve(1, 0)]
-    assert scheduler.handle(failed(1, "refused")) == [Reserve(2, 0)]
-    assert runs(scheduler.handle(ready(2))) == [(2, 1)]
+    assert scheduler.start(0.0) == [Reserve(1, 0)]
+    assert scheduler.handle(failed(1, "refused"), 0.0) == [Reserve(2, 0)]
+    assert runs(scheduler.handle(ready(2), 0.0)) == [(2, 1)]
 
 
 def test_machines_still_coming_are_let_go_with_the_last_test() -> None:
     scheduler = one_platform(2, 2)
-    scheduler.start()
-    scheduler.handle(ready(1))
-    decisions = scheduler.handle(finished(1, 1))
+    scheduler.start(0.0)
+    scheduler.handle(ready(1), 0.0)
+    decisions = scheduler.handle(finished(1, 1), 0.0)
     assert runs(decisions) == [(1, 2)]
     assert decisions[1:] == [Release(2)]
-    assert scheduler.handle(ready(2)) == []  # it was too late to stop
+    assert scheduler.handle(ready(2), 0.0) == []  # it was too late to stop
 
 
 def test_without_a_machine_the_rest_is_given_up_with_all_reasons() -> None:
     scheduler = one_platform(3, 2)
-    scheduler.start()
-    scheduler.handle(failed(1, "a: refused"))
-    [give_up] = scheduler.handle(failed(2, "b: timed out"))
+    scheduler.start(0.0)
+    scheduler.handle(failed(1, "a: refused"), 0.0)
+    [give_up] = scheduler.handle(failed(2, "b: timed out"), 0.0)
     assert isinstance(give_up, GiveUp)
     assert [test.serial for test in give_up.tests] == [1, 2, 3]
     assert give_up.reason == "no machine of platform p is left:\na: refused\nb: timed out"
     assert not scheduler.done
-    scheduler.handle(released(1))
-    scheduler.handle(released(2))
+    scheduler.handle(released(1), 0.0)
+    scheduler.handle(released(2), 0.0)
     assert scheduler.done
 
 
 def test_the_reasons_of_a_great_many_machines_are_counted() -> None:
     scheduler = one_platform(99, 99)
-    scheduler.start()
+    scheduler.start(0.0)
     decisions = [
-        scheduler.handle(failed(worker, f"m{worker}: refused")) for worker in range(1, 100)
+        scheduler.handle(failed(worker, f"m{worker}: refused"), 0.0) for worker in range(1, 100)
     ]
     [give_up] = decisions[-1]
     assert isinstance(give_up, GiveUp)
@@ -80,41 +80,41 @@ def test_the_reasons_of_a_great_many_machines_are_counted() -> None:
 
 def test_a_machine_that_can_not_be_prepared_is_replaced_when_it_is_given_back() -> None:
     scheduler = one_platform(2, 2)
-    assert scheduler.start() == [Reserve(1, 0), Reserve(2, 0)]
-    assert scheduler.handle(failed(1, "a: exit code 1", during="prepare")) == []
-    assert scheduler.handle(failed(2, "b: no python", during="start")) == []
-    assert scheduler.handle(released(2)) == [Reserve(3, 0)]
-    assert scheduler.handle(released(1)) == [Reserve(4, 0)]
-    assert runs(scheduler.handle(ready(3))) == [(3, 1)]
+    assert scheduler.start(0.0) == [Reserve(1, 0), Reserve(2, 0)]
+    assert scheduler.handle(failed(1, "a: exit code 1", during="prepare"), 0.0) == []
+    assert scheduler.handle(failed(2, "b: no python", during="start"), 0.0) == []
+    assert scheduler.handle(released(2), 0.0) == [Reserve(3, 0)]
+    assert scheduler.handle(released(1), 0.0) == [Reserve(4, 0)]
+    assert runs(scheduler.handle(ready(3), 0.0)) == [(3, 1)]
 
 
 def test_machines_that_nobody_asked_for_yet_go_before_a_replacement() -> None:
     scheduler = one_platform(1, 1, 1)
-    assert scheduler.start() == [Reserve(1, 0)]
-    assert scheduler.handle(failed(1, "a: exit code 1", during="prepare")) == [Reserve(2, 1)]
-    assert scheduler.handle(released(1)) == []  # one is coming, and one is enough
-    assert scheduler.handle(failed(2, "b: exit code 1", during="prepare")) == [Reserve(3, 0)]
+    assert scheduler.start(0.0) == [Reserve(1, 0)]
+    assert scheduler.handle(failed(1, "a: exit code 1", during="prepare"), 0.0) == [Reserve(2, 1)]
+    assert scheduler.handle(released(1), 0.0) == []  # one is coming, and one is enough
+    assert scheduler.handle(failed(2, "b: exit code 1", during="prepare"), 0.0) == [Reserve(3, 0)]
 
 
 def test_only_so_many_machines_are_replaced() -> None:
     scheduler = one_platform(1, 1)
-    scheduler.start()
+    scheduler.start(0.0)
     for worker in range(1, REPLACEMENTS + 1):
-        assert scheduler.handle(failed(worker, f"m{worker}: no", during="prepare")) == []
-        assert scheduler.handle(released(worker)) == [Reserve(worker + 1, 0)]
-    [give_up] = scheduler.handle(failed(REPLACEMENTS + 1, "the last", during="prepare"))
+        assert scheduler.handle(failed(worker, f"m{worker}: no", during="prepare"), 0.0) == []
+        assert scheduler.handle(released(worker), 0.0) == [Reserve(worker + 1, 0)]
+    [give_up] = scheduler.handle(failed(REPLACEMENTS + 1, "the last", during="prepare"), 0.0)
     assert isinstance(give_up, GiveUp)
     assert f"m{REPLACEMENTS}: no\nand 1 more" in give_up.reason
-    assert scheduler.handle(released(REPLACEMENTS + 1)) == []
+    assert scheduler.handle(released(REPLACEMENTS + 1), 0.0) == []
     assert scheduler.done
 
 
 def test_where_there_is_no_other_machine_the_rest_is_given_up() -> None:
     scheduler = one_platform(1, 1)
-    scheduler.start()
-    scheduler.handle(failed(1, "a: exit code 1", during="prepare"))
-    assert scheduler.handle(released(1)) == [Reserve(2, 0)]
-    [give_up] = scheduler.handle(released(2))  # it was offered the same one, and left
+    scheduler.start(0.0)
+    scheduler.handle(failed(1, "a: exit code 1", during="prepare"), 0.0)
+    assert scheduler.handle(released(1), 0.0) == [Reserve(2, 0)]
+    [give_up] = scheduler.handle(released(2), 0.0)  # it was offered the same one, and left
     assert isinstance(give_up, GiveUp)
     assert give_up.reason == "no machine of platform p is left:\na: exit code 1"
     assert scheduler.done
@@ -122,12 +122,12 @@ def test_where_there_is_no_other_machine_the_rest_is_given_up() -> None:
 
 def test_the_last_lines_of_a_phase_are_in_the_note() -> None:
     scheduler = one_platform(1, 1)
-    scheduler.start()
+    scheduler.start(0.0)
     failure = failed(1, "a: prepare phase 'x' failed: exit code 1", during="prepare")
     output = msgspec.structs.replace(failure, output="p/@prepare.a/x.txt", tail=("one", "two"))
-    scheduler.handle(output)
-    scheduler.handle(released(1))
-    [give_up] = scheduler.handle(released(2))
+    scheduler.handle(output, 0.0)
+    scheduler.handle(released(1), 0.0)
+    [give_up] = scheduler.handle(released(2), 0.0)
     assert isinstance(give_up, GiveUp)
     assert give_up.reason.splitlines() == [
         "no machine of platform p is left:",
@@ -139,65 +139,65 @@ def test_the_last_lines_of_a_phase_are_in_the_note() -> None:
 
 def test_a_machine_lost_in_a_test_takes_no_other() -> None:
     scheduler = one_platform(2, 1)
-    scheduler.start()
-    scheduler.handle(ready(1))
-    [give_up] = scheduler.handle(failed(1, "m1: lost", during="test"))
+    scheduler.start(0.0)
+    scheduler.handle(ready(1), 0.0)
+    [give_up] = scheduler.handle(failed(1, "m1: lost", during="test"), 0.0)
     assert isinstance(give_up, GiveUp)
-    assert scheduler.handle(finished(1, 1, status="infra")) == [Release(1)]
-    scheduler.handle(released(1))
+    assert scheduler.handle(finished(1, 1, status="infra"), 0.0) == [Release(1)]
+    scheduler.handle(released(1), 0.0)
     assert scheduler.done
 
 
 def test_a_platform_in_trouble_leaves_the_others_alone() -> None:
     scheduler = Scheduler({"p": plan(1), "q": plan(1)}, [Pool("p", 1), Pool("q", 1)])
-    assert scheduler.start() == [Reserve(1, 0), Reserve(2, 1)]
-    [give_up] = scheduler.handle(failed(1, "refused"))
+    assert scheduler.start(0.0) == [Reserve(1, 0), Reserve(2, 1)]
+    [give_up] = scheduler.handle(failed(1, "refused"), 0.0)
     assert isinstance(give_up, GiveUp)
     assert give_up.platform == "p"
-    assert runs(scheduler.handle(ready(2, "q"))) == [(2, 1)]
+    assert runs(scheduler.handle(ready(2, "q"), 0.0)) == [(2, 1)]
 
 
 def test_a_platform_without_a_pool_is_given_up() -> None:
-    [give_up] = Scheduler({"p": plan(1)}, []).start()
+    [give_up] = Scheduler({"p": plan(1)}, []).start(0.0)
     assert isinstance(give_up, GiveUp)
     assert give_up.reason == "platform p has no machine"
 
 
 def test_stop_gives_up_what_waits_and_starts_nothing_more() -> None:
     scheduler = one_platform(5, 3)
-    scheduler.start()
-    scheduler.handle(ready(1))
+    scheduler.start(0.0)
+    scheduler.handle(ready(1), 0.0)
     [give_up] = scheduler.stop("interrupted")
     assert isinstance(give_up, GiveUp)
     assert [test.serial for test in give_up.tests] == [2, 3, 4, 5]
-    assert scheduler.handle(finished(1, 1)) == [Release(1)]
-    assert scheduler.handle(failed(2, "aborted")) == []
-    assert scheduler.handle(ready(3)) == [Release(3)]
+    assert scheduler.handle(finished(1, 1), 0.0) == [Release(1)]
+    assert scheduler.handle(failed(2, "aborted"), 0.0) == []
+    assert scheduler.handle(ready(3), 0.0) == [Release(3)]
     assert scheduler.stop("again") == []
 
 
 def test_a_test_that_kills_the_agent_is_run_once_more_on_the_same_machine() -> None:
     scheduler = one_platform(2, 1)
-    scheduler.start()
-    scheduler.handle(ready(1))
-    [again] = scheduler.handle(finished(1, 1, agent_died=True))
+    scheduler.start(0.0)
+    scheduler.handle(ready(1), 0.0)
+    [again] = scheduler.handle(finished(1, 1, agent_died=True), 0.0)
     assert isinstance(again, Run)
     assert (again.worker, again.test.serial, again.attempt) == (1, 1, 2)
-    assert runs(scheduler.handle(finished(1, 1, attempt=2, agent_died=True))) == [(1, 2)]
+    assert runs(scheduler.handle(finished(1, 1, attempt=2, agent_died=True), 0.0)) == [(1, 2)]
     scheduler.stop("interrupted")
-    assert scheduler.handle(finished(1, 2, agent_died=True)) == [Release(1)]
+    assert scheduler.handle(finished(1, 2, agent_died=True), 0.0) == [Release(1)]
 
 
 def test_a_machine_whose_lease_has_ended_is_replaced_when_it_is_given_back() -> None:
     scheduler = one_platform(3, 1)
-    scheduler.start()
-    scheduler.handle(ready(1))
-    assert scheduler.handle(expired(1)) == []
-    assert scheduler.handle(finished(1, 1)) == [Release(1)]
-    assert scheduler.handle(released(1)) == [Reserve(2, 0)]
-    assert runs(scheduler.handle(ready(2))) == [(2, 2)]
-    assert runs(scheduler.handle(finished(2, 2))) == [(2, 3)]
-    scheduler.handle(expired(2))
-    assert scheduler.handle(finished(2, 3)) == [Release(2)]
-    assert scheduler.handle(released(2)) == []
+    scheduler.start(0.0)
+    scheduler.handle(ready(1), 0.0)
+    assert scheduler.handle(expired(1), 0.0) == []
+    assert scheduler.handle(finished(1, 1), 0.0) == [Release(1)]
+    assert scheduler.handle(released(1), 0.0) == [Reserve(2, 0)]
+    assert runs(scheduler.handle(ready(2), 0.0)) == [(2, 2)]
+    assert runs(scheduler.handle(finished(2, 2), 0.0)) == [(2, 3)]
+    scheduler.handle(expired(2), 0.0)
+    assert scheduler.handle(finished(2, 3), 0.0) == [Release(2)]
+    assert scheduler.handle(released(2), 0.0) == []
     assert scheduler.done

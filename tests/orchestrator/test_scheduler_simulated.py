@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from atex_orchestrator.decisions import GiveUp, Pool, Release, Reserve
-from atex_orchestrator.scheduler import REPLACEMENTS, Scheduler
+from atex_orchestrator.scheduling import GiveUp, Pool, Release, Reserve, Rules
+from atex_orchestrator.scheduling.scheduler import REPLACEMENTS, Scheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,23 +27,23 @@ def test_nothing_is_given_up_while_a_machine_can_be_replaced(
     scheduler = one_platform(tests, size)
     coming: list[int] = []
     waiting = set(range(1, tests + 1))
-    decisions = scheduler.start()
+    decisions = scheduler.start(0.0)
     while decisions or coming:
         assert not [decision for decision in decisions if isinstance(decision, GiveUp)]
         coming += [decision.worker for decision in decisions if isinstance(decision, Reserve)]
         worker = coming.pop(choose.draw(st.integers(0, len(coming) - 1)))
         if failures and choose.draw(st.booleans()):
             failures -= 1
-            decisions = scheduler.handle(failed(worker, "no", during="prepare"))
-            decisions += scheduler.handle(released(worker))
+            decisions = scheduler.handle(failed(worker, "no", during="prepare"), 0.0)
+            decisions += scheduler.handle(released(worker), 0.0)
             continue
-        decisions = scheduler.handle(ready(worker))
+        decisions = scheduler.handle(ready(worker), 0.0)
         while ran := runs(decisions):
             [(_worker, serial)] = ran
             waiting.remove(serial)
             coming = [w for w in coming if Release(w) not in decisions]
-            decisions = scheduler.handle(finished(worker, serial))
-        decisions = scheduler.handle(released(worker))
+            decisions = scheduler.handle(finished(worker, serial), 0.0)
+        decisions = scheduler.handle(released(worker), 0.0)
     assert not waiting
 
 
@@ -59,9 +59,9 @@ def test_every_test_is_decided_exactly_once_whatever_happens(
 ) -> None:
     """And a machine is kept where the last thing that any of them ran had failed, and that was asked for."""
     pools = [Pool("p", size) for size in sizes]
-    scheduler = Scheduler({"p": plan(tests)}, pools, hold_failed=hold_failed)
+    scheduler = Scheduler({"p": plan(tests)}, pools, rules=Rules(hold_failed=hold_failed))
     simulation = Simulation(scheduler, sizes, tests)
-    simulation.carry_out(simulation.scheduler.start())
+    simulation.carry_out(simulation.scheduler.start(0.0))
     steps = 0
     while not simulation.scheduler.done:
         if steps == stop_at:

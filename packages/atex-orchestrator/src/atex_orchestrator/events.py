@@ -44,11 +44,12 @@ class RunEnded(_Event, frozen=True, kw_only=True, tag="run-ended"):
 
 
 class TestsGivenUp(_Event, frozen=True, kw_only=True, tag="given-up"):
-    """These tests will not be started; each has its `infra` record with this reason."""
+    """These tests will not be started; each has its record with this reason."""
 
     platform: str
     serials: tuple[int, ...]
     reason: str
+    status: Literal["infra", "skip"] = "infra"
 
 
 class OfWorker(_Event, frozen=True, kw_only=True):
@@ -107,6 +108,7 @@ class MachineReady(OfWorker, frozen=True, kw_only=True, tag="ready"):
 
     machine: str
     session: str  # names the agent's session, which another process may attach to
+    lease_end: float | None = None  # seconds since the epoch; None: it has none
 
 
 class TestStarted(OfWorker, frozen=True, kw_only=True, tag="started"):
@@ -128,7 +130,22 @@ class TestFinished(OfWorker, frozen=True, kw_only=True, tag="finished"):
     status: str
     seconds: float
     note: str | None = None
+    exit_code: int | None = None
     agent_died: bool = False  # under it, on a machine that lives
+    unstarted: bool = (
+        False  # its script never ran: what it requires can not be installed, for instance
+    )
+
+
+class TestAdded(OfWorker, frozen=True, kw_only=True, tag="added"):
+    """A running test asked for one more test, which waits for a machine."""
+
+    test: str
+    serial: int  # of the new one
+    environment: dict[str, str] = {}
+    by_serial: int  # the test that asked
+    by_attempt: int
+    number: int  # how many-th it asked for, counted from 1
 
 
 class MachineFailed(OfWorker, frozen=True, kw_only=True, tag="failed"):
@@ -186,6 +203,7 @@ Event = (
     | MachineReady
     | TestStarted
     | TestFinished
+    | TestAdded
     | MachineFailed
     | MachineExpired
     | MachineKept

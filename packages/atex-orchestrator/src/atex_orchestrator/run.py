@@ -17,7 +17,6 @@ from atex_provision import Provisioner
 
 from atex_orchestrator.anywhere import joined
 from atex_orchestrator.books import close_books
-from atex_orchestrator.decisions import Decision, GiveUp, Keep, Pool, Release, Reserve, Run
 from atex_orchestrator.differences import Differences
 from atex_orchestrator.events import (
     Event,
@@ -36,7 +35,17 @@ from atex_orchestrator.events import (
 from atex_orchestrator.listeners import Listeners
 from atex_orchestrator.register import Register
 from atex_orchestrator.results import ANY, RunFolder
-from atex_orchestrator.scheduler import Scheduler
+from atex_orchestrator.scheduling import (
+    Decision,
+    GiveUp,
+    Keep,
+    Pool,
+    Release,
+    Reserve,
+    Rules,
+    Run,
+    Scheduler,
+)
 from atex_orchestrator.settings import Settings
 from atex_orchestrator.stragglers import Stragglers
 from atex_orchestrator.summary import Summary
@@ -92,7 +101,7 @@ class PoolRun:
         self._scheduler = Scheduler(
             self._tests,
             [Pool(pool.platform, pool.size) for pool in pools],
-            hold_failed=settings.hold_failed,
+            rules=Rules(hold_failed=settings.hold_failed),
         )
         self._kinds = {platform.name: platform.kind for platform in folder.info.platforms}
         self._differences = Differences(self._kinds.values())
@@ -138,7 +147,7 @@ class PoolRun:
         for platform, suite in self._suites.items():
             if suite.tests:
                 self._packs[platform].start()  # while machines are being reserved
-        self._carry_out(self._scheduler.start())
+        self._carry_out(self._scheduler.start(time.time()))
 
     def _step(self) -> None:
         """Take one message, or find that the time is up."""
@@ -173,8 +182,8 @@ class PoolRun:
                     self._workers[number].release()
                 case Keep(worker=number) if number in self._workers:
                     self._workers[number].keep()
-                case GiveUp(platform=platform, tests=tests, reason=reason):
-                    self._give_up(platform, tests, reason)
+                case GiveUp():
+                    self._give_up(decision)
 
     def _hire(self, number: int, pool: MachinePool) -> None:
         worker = Worker(
@@ -206,15 +215,16 @@ class PoolRun:
         )
         worker.run(test, attempt)
 
-    def _give_up(self, platform: str, tests: Sequence[Test], reason: str) -> None:
+    def _give_up(self, decision: GiveUp) -> None:
+        platform, status, reason = decision.platform, decision.status, decision.reason
         try:
             self._sink.records(
-                [unstarted_record(test, platform, "infra", reason) for test in tests]
+                [unstarted_record(test, platform, status, reason) for test in decision.tests]
             )
         except SinkError as error:
             self._break(error)
-        serials = tuple(test.serial for test in tests)
-        self._tell(TestsGivenUp(platform=platform, serials=serials, reason=reason))
+        serials = tuple(test.serial for test in decision.tests)
+        self._tell(TestsGivenUp(platform=platform, serials=serials, reason=reason, status=status))
 
     def _take(self, event: Event) -> None:
         """Let what a worker says have its effects: in the folder, then on what happens next."""
@@ -233,7 +243,7 @@ class PoolRun:
             event, MachineFailed | TestFinished | MachineReleased
         ):
             self._stop(self._fault(worker.error))  # before another machine is asked for
-        self._carry_out(self._scheduler.handle(event))
+        self._carry_out(self._scheduler.handle(event, time.time()))
 
     def _stop(self, abort: Abort) -> None:
         """Start nothing more and end what runs; once stopping, only `at_once` makes a difference, and once."""

@@ -203,7 +203,7 @@ class Worker:
             self._prepare(executor)
         self._during = "test"
         _log.info("%s is ready", name)
-        self._reporter.say(MachineReady, session=executor.session)
+        self._reporter.say(MachineReady, session=executor.session, lease_end=machine.lease_end)
         while self._reachable and not self._kept and (order := self._orders.get()):
             if isinstance(order, _Run):
                 self._run_test(executor, order)
@@ -255,7 +255,9 @@ class Worker:
             status=outcome.status,
             seconds=round(outcome.seconds, 3),
             note=outcome.note,
+            exit_code=outcome.exit_code,
             agent_died=outcome.agent_died,
+            unstarted=not outcome.started,
         )
 
     def _keep(self, provisioner: Provisioner) -> None:

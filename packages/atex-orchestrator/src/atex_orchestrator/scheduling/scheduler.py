@@ -14,12 +14,12 @@ one that is coming may never come. Where that proves impossible it goes on, and 
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum, auto
+from typing import Any
 
 from atex_fmf import Test
 
-from atex_orchestrator.decisions import Decision, GiveUp, Keep, Pool, Release, Reserve, Run
 from atex_orchestrator.events import (
     Event,
     MachineExpired,
@@ -29,6 +29,18 @@ from atex_orchestrator.events import (
     MachineReleased,
     TestFinished,
 )
+from atex_orchestrator.scheduling.decisions import (
+    Decision,
+    GiveUp,
+    Keep,
+    Pool,
+    Release,
+    Reserve,
+    Run,
+)
+from atex_orchestrator.scheduling.hooks import Hooks
+from atex_orchestrator.scheduling.rules import Rules
+from atex_orchestrator.scheduling.tries import Tries
 
 REPLACEMENTS = 10  # of machines that failed before their first test, for each platform
 REASONS = 10  # of machines that failed, named in the note of each test that is given up; events.jsonl has all
@@ -74,19 +86,25 @@ class Scheduler:
         tests: Mapping[str, Sequence[Test]],
         pools: Sequence[Pool],
         *,
-        hold_failed: bool = False,
+        rules: Rules = Rules(),
+        hooks: Hooks = Hooks(),
+        anywhere: Sequence[Test] = (),
+        rank: Callable[[str, Test], Any] | None = None,
+        hired: int = 0,
     ) -> None:
-        """Take the tests of each platform, in the order to start them, and the pools, each of a known platform.
+        """Take the tests of each platform, and the pools, each of a known platform.
 
-        `hold_failed`: a machine of each platform is kept on which a test failed or had an error.
+        `anywhere`: tests that are bound to no platform; a machine of any runs them. `rank(platform, test)` is a key by
+        which tests are started, the smallest first, tests that are bound to none by `rank(ANY, test)`; ties, and all
+        without it, in the order given. Workers are counted on from `hired`.
         """
-        self._hold_failed = hold_failed
+        self._hold_failed = rules.hold_failed
         self._platforms = {
             name: _Platform(name, of_platform) for name, of_platform in tests.items()
         }
         self._workers: dict[int, _Worker] = {}
         self._not_keepable: set[int] = set()  # pools
-        self._hired = 0
+        self._hired = hired
         self._stopped = False
         for index, pool in enumerate(pools):
             self._platforms[pool.platform].unused.extend([index] * pool.size)
@@ -98,13 +116,36 @@ class Scheduler:
             platform.waiting for platform in self._platforms.values()
         )
 
-    def start(self) -> list[Decision]:
-        """Return the first decisions of the run."""
+    def restore(self, platform: str, serial: int, tries: Tries) -> None:
+        """Before start(): attempts at this test were made by a process that is gone."""
+        raise NotImplementedError
+
+    def adopt(self, pool: int, running: tuple[Test, int] | None) -> int:
+        """Before start(): a machine of this pool lives, and runs this attempt at a test; return its worker.
+
+        MachineReady comes of it, as of any, and TestFinished of what it runs without a Run.
+        """
+        raise NotImplementedError
+
+    def add(self, platform: str, test: Test, now: float) -> list[Decision]:
+        """Schedule one more test of this platform (ANY: of none); its serial is new."""
+        raise NotImplementedError
+
+    def dismiss(self, number: int, now: float) -> list[Decision]:
+        """Use this worker's machine no more and replace it; what runs there is expected to end."""
+        raise NotImplementedError
+
+    def abandon(self, platform: str, serial: int, reason: str, now: float) -> list[Decision]:
+        """Start no further attempt at this test; where it was never started it is given up for this reason."""
+        raise NotImplementedError
+
+    def start(self, now: float) -> list[Decision]:
+        """Return the first decisions of the run; `now`, here and below: seconds since the epoch."""
         return [
             decision for platform in self._platforms.values() for decision in self._staff(platform)
         ]
 
-    def handle(self, event: Event) -> list[Decision]:
+    def handle(self, event: Event, now: float) -> list[Decision]:
         """Return what follows from `event`; nothing from one that changes nothing, or of a worker long gone."""
         match event:
             case TestFinished(worker=number, agent_died=True, attempt=1):

@@ -1,5 +1,7 @@
 """What the scheduler decides upon, and what it decides."""
 
+from typing import Literal
+
 import msgspec
 from atex_fmf import Test
 
@@ -23,13 +25,14 @@ class Run(msgspec.Struct, frozen=True):
 
     worker: int
     test: Test
-    attempt: int = 1
+    attempt: int = 1  # counted over reruns and retries
 
 
 class Release(msgspec.Struct, frozen=True):
     """Finish and give the machine back, or stop asking for it where it is not there yet."""
 
     worker: int
+    destroyed: bool = False  # by its last test
 
 
 class Keep(msgspec.Struct, frozen=True):
@@ -39,11 +42,12 @@ class Keep(msgspec.Struct, frozen=True):
 
 
 class GiveUp(msgspec.Struct, frozen=True):
-    """Record these tests as `infra` with this reason; they will not be started."""
+    """Record these tests with this status and reason: they were never started, and will not be."""
 
-    platform: str
+    platform: str  # ANY: they are bound to none
     tests: tuple[Test, ...]
     reason: str
+    status: Literal["infra", "skip"] = "infra"
 
 
 Decision = Reserve | Run | Release | Keep | GiveUp
