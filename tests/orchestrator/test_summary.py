@@ -32,6 +32,38 @@ def test_the_last_attempt_counts(tmp_path: Path) -> None:
     assert summary.failed == ()
 
 
+def test_a_test_that_failed_and_then_passed_is_flaky(tmp_path: Path) -> None:
+    statuses = {
+        1: ["fail", "error", "pass"],
+        2: ["fail", "fail"],
+        3: ["infra", "pass"],
+        4: ["warn", "infra", "info"],
+        5: ["pass"],
+        6: ["fail", "infra"],
+    }
+    records = [
+        final(serial, status, attempt=attempt)
+        for serial, words in statuses.items()
+        for attempt, status in enumerate(words, start=1)
+    ]
+    names = [f"/t{serial}" for serial in statuses]
+    summary = summarize(write_folder(tmp_path, tests=names, records=records))
+    flaky = {
+        one.passed.serial: [(record.attempt, record.status) for record in one.failed]
+        for one in summary.flaky
+    }
+    assert flaky == {1: [(1, "fail"), (2, "error")], 4: [(1, "warn")]}
+    assert [(record.serial, record.attempt) for record in summary.retried] == [(3, 1), (4, 2)]
+    assert summary.counts == {"pass": 3, "info": 1, "fail": 1, "infra": 1}
+
+
+def test_what_was_not_started_on_purpose_is_skipped(tmp_path: Path) -> None:
+    records = [final(1, "skip"), final(2, "skip", machine="m")]
+    summary = summarize(write_folder(tmp_path, tests=["/t1", "/t2"], records=records))
+    assert [record.serial for record in summary.skipped] == [1]
+    assert summary.counts == {"skip": 2}
+
+
 def test_subtests_decide_nothing(tmp_path: Path) -> None:
     subtest = {**final(1, "fail"), "name": '"final"'}
     del subtest["final"]

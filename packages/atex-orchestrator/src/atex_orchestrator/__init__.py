@@ -5,10 +5,11 @@ __version__ = "0.1.0"
 from atex_orchestrator.errors import FolderInUse, FolderUnreadable, OrchestratorError, SetupError
 from atex_orchestrator.events import Event
 from atex_orchestrator.orchestrator import Orchestrator
-from atex_orchestrator.summary import MachineTrouble, Summary, last_lines, summarize
+from atex_orchestrator.summary import Flaky, MachineTrouble, Summary, last_lines, summarize
 
 __all__ = [
     "Event",
+    "Flaky",
     "FolderInUse",
     "FolderUnreadable",
     "MachineTrouble",

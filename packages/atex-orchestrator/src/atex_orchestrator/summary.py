@@ -1,10 +1,11 @@
 """What became of a run, read from its folder alone: at any time, also while it runs or after it was killed.
 
-Streams: memory grows with the number of tests, not of results. The last attempt at a test counts.
+Streams: memory grows with the number of attempts, not of results. The last attempt at a test counts.
 """
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +22,7 @@ from atex_orchestrator.events import (
 from atex_orchestrator.results.folder import FILES, RunInfo, read_run
 from atex_orchestrator.results.reader import FinalRecord, read_events, read_finals
 
+PASSED = ("pass", "info")
 FAILED = ("error", "fail", "warn")  # worst first; what a summary shows in full
 OUTPUT = "output.txt"  # what a test wrote to its stdout and stderr
 TAIL = 64 * 1024  # bytes at the end of an output in which its last lines are looked for
@@ -42,6 +44,15 @@ class MachineTrouble(msgspec.Struct, frozen=True):
     """Names of the tests that have no verdict because they were running there."""
 
 
+class Flaky(msgspec.Struct, frozen=True):
+    """A test that failed and then passed, with nothing changed between."""
+
+    passed: FinalRecord
+    """Its last attempt."""
+    failed: tuple[FinalRecord, ...]
+    """Those before that failed, warned or had an error, the first one first."""
+
+
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """A run as it stands in its folder."""
 
@@ -51,8 +62,14 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Tests by the status of their last attempt."""
     failed: tuple[FinalRecord, ...]
     """Those that failed, warned or had an error, worst first, then in the order in which they ended."""
+    flaky: tuple[Flaky, ...]
+    """Those that failed and then passed, in the order in which they ended."""
     infra: tuple[FinalRecord, ...]
     """Those without a verdict."""
+    retried: tuple[FinalRecord, ...]
+    """Attempts without a verdict that were followed by another one."""
+    skipped: tuple[FinalRecord, ...]
+    """Tests that were not started, on purpose."""
     missing: tuple[tuple[str, int, str], ...]
     """Platform, serial and name of tests that have no final record: the run goes on, or was killed."""
     troubles: tuple[MachineTrouble, ...]
@@ -84,12 +101,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 def summarize(folder: Path) -> Summary:
     """Read a run folder. Raises FolderUnreadable where it is none, and OSError."""
     info = read_run(folder)
-    last: dict[tuple[str, int], FinalRecord] = {}
-    for record in read_finals(folder):
-        key = info.key(record.platform, record.serial)
-        if key not in last or record.attempt >= last[key].attempt:
-            last.pop(key, None)  # keeps the order in which they ended
-            last[key] = record
+    tests = _Tests.read(folder, info)
+    last = tests.last
     machines = _Machines.read(folder)
     return Summary(
         folder=folder,
@@ -101,7 +114,12 @@ def summarize(folder: Path) -> Summary:
                 key=lambda record: FAILED.index(record.status),
             )
         ),
+        flaky=tuple(tests.flaky()),
         infra=tuple(record for record in last.values() if record.status == "infra"),
+        retried=tuple(tests.retried()),
+        skipped=tuple(
+            record for record in last.values() if record.status == "skip" and record.machine is None
+        ),
         missing=tuple(
             (platform, serial, name)
             for platform, serial, name in info.tests()
@@ -122,6 +140,40 @@ def last_lines(path: Path, count: int) -> list[str]:
         tail = file.read(TAIL)
     lines = tail.decode(errors="replace").splitlines()
     return lines[-count:]
+
+
+class _Tests:
+    """What the final records say of tests."""
+
+    def __init__(self, info: RunInfo) -> None:
+        self._info = info
+        self.last: dict[tuple[str, int], FinalRecord] = {}  # in the order in which they ended
+        self._before: dict[tuple[str, int], list[FinalRecord]] = {}
+
+    @classmethod
+    def read(cls, folder: Path, info: RunInfo) -> Self:
+        tests = cls(info)
+        for record in read_finals(folder):
+            tests.take(record)
+        return tests
+
+    def take(self, record: FinalRecord) -> None:
+        key = self._info.key(record.platform, record.serial)
+        before = self.last.pop(key, None)
+        if before is not None:
+            self._before.setdefault(key, []).append(before)
+        self.last[key] = record
+
+    def retried(self) -> Iterator[FinalRecord]:
+        for records in self._before.values():
+            yield from (record for record in records if record.status == "infra")
+
+    def flaky(self) -> Iterator[Flaky]:
+        for key, record in self.last.items():
+            if record.status in PASSED and key in self._before:
+                failed = tuple(before for before in self._before[key] if before.status in FAILED)
+                if failed:
+                    yield Flaky(record, failed)
 
 
 class _Machines:
