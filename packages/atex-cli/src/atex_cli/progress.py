@@ -80,5 +80,6 @@ class Progress:
         terminal = self._terminal
         status = terminal.status(event.status, STATUS_WIDTH)
         name = terminal.quote(event.test).ljust(self._width)
-        line = f"{status} {name} {event.seconds:8.2f} s  {event.machine}"
-        return f"{line}  ({terminal.quote(event.note)})" if event.note else line
+        attempt = f"  attempt {event.attempt}" if event.attempt > 1 else ""
+        note = f"  ({terminal.quote(event.note)})" if event.note else ""
+        return f"{status} {name} {event.seconds:8.2f} s  {event.machine}{attempt}{note}"

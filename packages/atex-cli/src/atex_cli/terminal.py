@@ -15,6 +15,8 @@ COLOURS = {
     "fail": "red",
     "error": "red",
     "infra": "magenta",
+    "retried": "magenta",
+    "flaky": "yellow",
 }
 WIDTH = 300  # characters that are shown of a line of output, or of a note
 
