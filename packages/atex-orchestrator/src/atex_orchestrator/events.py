@@ -12,6 +12,8 @@ import msgspec
 from atex_executor.records import timestamp
 from atex_provision import Facts, Moment
 
+ANY = "any"  # the platform of tests that are bound to none, as long as they did not run
+
 During = Literal["reserve", "start", "prepare", "test", "finish", "keep"]
 
 

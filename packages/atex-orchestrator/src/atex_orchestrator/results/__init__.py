@@ -5,8 +5,8 @@
 
 from atex_executor.line_file import whole_lines
 
+from atex_orchestrator.events import ANY
 from atex_orchestrator.results.folder import (
-    ANY,
     EVENTS,
     FILES,
     LOG,

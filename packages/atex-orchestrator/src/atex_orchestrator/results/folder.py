@@ -21,7 +21,7 @@ from atex_executor.syncing import Syncer
 from atex_provision import Platform
 
 from atex_orchestrator.errors import FolderInUse, FolderUnreadable
-from atex_orchestrator.events import Event
+from atex_orchestrator.events import ANY, Event
 from atex_orchestrator.results.log import LogFile
 
 RUN = "run.json"
@@ -29,8 +29,6 @@ RESULTS = "results.jsonl"
 EVENTS = "events.jsonl"
 FILES = "files"
 LOG = "log.txt"
-
-ANY = "any"  # the platform of tests that are bound to none
 
 _log = logging.getLogger(__name__)
 
