@@ -10,11 +10,11 @@ from typing import Literal
 
 import msgspec
 from atex_executor.records import timestamp
-from atex_provision import Facts, Moment
+from atex_provision import Facts, Holder, Moment
 
 ANY = "any"  # the platform of tests that are bound to none, as long as they did not run
 
-During = Literal["reserve", "start", "prepare", "test", "finish", "keep"]
+During = Literal["reserve", "start", "prepare", "resume", "test", "finish", "keep"]
 
 
 def now() -> str:
@@ -30,6 +30,14 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run-started"):
     """The run folder is open and nothing is reserved yet."""
 
     tests: int  # over all platforms
+    holder: Holder | None = None  # the process: of its leases
+
+
+class RunResumed(_Event, frozen=True, kw_only=True, tag="run-resumed"):
+    """Another process goes on with the run, whose process was killed, or stopped it."""
+
+    tests: int  # over all platforms; those that are still to be decided
+    holder: Holder | None = None
 
 
 class RunStopping(_Event, frozen=True, kw_only=True, tag="run-stopping"):
@@ -113,6 +121,14 @@ class MachineReady(OfWorker, frozen=True, kw_only=True, tag="ready"):
     lease_end: float | None = None  # seconds since the epoch; None: it has none
 
 
+class MachineMarked(OfWorker, frozen=True, kw_only=True, tag="marked"):
+    """A test or a phase left a mark on the machine. Written before the test or the phase goes on."""
+
+    machine: str
+    name: str
+    value: str
+
+
 class TestStarted(OfWorker, frozen=True, kw_only=True, tag="started"):
     """A test was handed to a machine."""
 
@@ -148,6 +164,12 @@ class TestAdded(OfWorker, frozen=True, kw_only=True, tag="added"):
     by_serial: int  # the test that asked
     by_attempt: int
     number: int  # how many-th it asked for, counted from 1
+
+
+class MachineLeaving(OfWorker, frozen=True, kw_only=True, tag="leaving"):
+    """No test will be started there any more. Comes before finish begins, and the machine is given back."""
+
+    machine: str
 
 
 class MachineFailed(OfWorker, frozen=True, kw_only=True, tag="failed"):
@@ -193,6 +215,7 @@ class MachineReleased(OfWorker, frozen=True, kw_only=True, tag="released"):
 
 Event = (
     RunStarted
+    | RunResumed
     | RunStopping
     | RunEnded
     | TestsGivenUp
@@ -203,9 +226,11 @@ Event = (
     | MachineOccupied
     | MachineIncomplete
     | MachineReady
+    | MachineMarked
     | TestStarted
     | TestFinished
     | TestAdded
+    | MachineLeaving
     | MachineFailed
     | MachineExpired
     | MachineKept

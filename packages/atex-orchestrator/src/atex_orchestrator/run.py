@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 import msgspec
 from atex_executor import FolderSink, Pack, PackFailed, SinkError, unstarted_record
 from atex_fmf import Suite, Test
-from atex_provision import Provisioner
+from atex_provision import Holder, Provisioner
 
 from atex_orchestrator.anywhere import joined
 from atex_orchestrator.books import close_books
@@ -21,6 +21,7 @@ from atex_orchestrator.differences import Differences
 from atex_orchestrator.events import (
     Event,
     MachineFailed,
+    MachineLeaving,
     MachineReleased,
     MachineRequested,
     MachineReserved,
@@ -143,7 +144,8 @@ class PoolRun:
         return summary
 
     def _begin(self) -> None:
-        self._tell(RunStarted(tests=sum(1 for _ in self._folder.info.tests())))
+        tests = sum(1 for _ in self._folder.info.tests())
+        self._tell(RunStarted(tests=tests, holder=Holder.myself()))
         for platform, suite in self._suites.items():
             if suite.tests:
                 self._packs[platform].start()  # while machines are being reserved
@@ -179,7 +181,7 @@ class PoolRun:
                 case Run(worker=number, test=test, attempt=attempt):
                     self._start_test(self._workers[number], test, attempt)
                 case Release(worker=number) if number in self._workers:
-                    self._workers[number].release()
+                    self._let_go(self._workers[number])
                 case Keep(worker=number) if number in self._workers:
                     self._workers[number].keep()
                 case GiveUp():
@@ -214,6 +216,17 @@ class PoolRun:
             )
         )
         worker.run(test, attempt)
+
+    def _let_go(self, worker: Worker) -> None:
+        if (
+            worker.machine is not None
+        ):  # who goes on after a kill must not run tests where finish began
+            self._tell(
+                MachineLeaving(
+                    worker=worker.number, platform=worker.platform, machine=worker.machine
+                )
+            )
+        worker.release()
 
     def _give_up(self, decision: GiveUp) -> None:
         platform, status, reason = decision.platform, decision.status, decision.reason
@@ -254,9 +267,9 @@ class PoolRun:
             abort = Abort(self._stopping.reason, at_once=True)
         self._stopping = abort
         self._deadline = time.monotonic() + (AT_ONCE_LIMIT if abort.at_once else STOP_LIMIT)
+        self._tell(RunStopping(reason=abort.reason, at_once=abort.at_once))
         for worker in self._workers.values():
             worker.stop(abort.reason, at_once=abort.at_once)
-        self._tell(RunStopping(reason=abort.reason, at_once=abort.at_once))
         if first:
             self._carry_out(self._scheduler.stop(abort.reason))
 
