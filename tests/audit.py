@@ -5,12 +5,11 @@ two tests at once. What tests sent is not known here, nor what their verdicts sh
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from atex_orchestrator.events import (
-    Event,
     MachineExpired,
     MachineFailed,
     MachineReady,
@@ -22,7 +21,7 @@ from atex_orchestrator.events import (
     TestFinished,
     TestStarted,
 )
-from atex_orchestrator.results import RunInfo, read_events, read_records, read_run
+from atex_orchestrator.results import read_events, read_records, read_run
 
 Record = dict[str, Any]
 Attempt = tuple[str, int, int]  # platform, serial, number
@@ -35,41 +34,54 @@ def audit(folder: Path, *, host: Callable[[str], str] = str) -> list[str]:
 
     `host` makes of the name of a machine that of the host behind it: one that was reserved again has another name.
     """
-    info = read_run(folder)
-    records, events = list(read_records(folder)), list(read_events(folder))
-    finals = [record for record in records if record.get("final")]
+    books = _Books(folder)
     found = [
-        *_end(folder, info, events),
-        *_lines(folder, records),
-        *_finals(info, finals),
-        *_workers(events),
-        *_starts(events),
-        *_records(events, finals),
-        *_hosts(events, host),
+        *_end(books),
+        *_lines(books),
+        *_finals(books),
+        *_workers(books),
+        *_starts(books),
+        *_records(books),
+        *_hosts(books, host),
     ]
     more = len(found) - ENOUGH
     return found if more <= 0 else [*found[:ENOUGH], f"and {more} more"]
 
 
-def _end(folder: Path, info: RunInfo, events: list[Event]) -> Iterator[str]:
-    if info.ended is None:
+class _Books:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.info = read_run(folder)
+        self.records = list(read_records(folder))
+        self.finals = [record for record in self.records if record.get("final")]
+        self.events = list(read_events(folder))
+
+    def attempt(self, record: Record) -> Attempt:
+        return *self.info.key(record["platform"], record["serial"]), record["attempt"]
+
+    def attempt_of(self, event: TestStarted | TestFinished) -> Attempt:
+        return *self.info.key(event.platform, event.serial), event.attempt
+
+
+def _end(books: _Books) -> Iterator[str]:
+    if books.info.ended is None:
         yield "run.json: has no end"
-    journal = folder / "partial.jsonl"
+    journal = books.folder / "partial.jsonl"
     if journal.exists() and journal.read_bytes():
         yield "partial.jsonl: attempts are open"
-    if not events or not isinstance(events[0], RunStarted):
+    if not isinstance(books.events[0], RunStarted):
         yield "events.jsonl: does not begin with the start of the run"
-    if not events or not isinstance(events[-1], RunEnded):
+    if not isinstance(books.events[-1], RunEnded):
         yield "events.jsonl: does not end with the end of the run"
 
 
-def _lines(folder: Path, records: list[Record]) -> Iterator[str]:
+def _lines(books: _Books) -> Iterator[str]:
     """Each result once and before the final record of its attempt; each file once, and there."""
     closed: set[Attempt] = set()
     numbers: set[tuple[Attempt, int]] = set()
     listed: set[str] = set()
-    for record in records:
-        attempt = _attempt(record)
+    for record in books.records:
+        attempt = books.attempt(record)
         if attempt in closed:
             yield f"{_words(attempt)}: a record after the final one: {record}"
         if record.get("final"):
@@ -81,24 +93,21 @@ def _lines(folder: Path, records: list[Record]) -> Iterator[str]:
         for file in record.get("files", ()):
             if file in listed:
                 yield f"{_words(attempt)}: {file} is listed twice"
-            if not (folder / "files" / file).is_file():
+            if not (books.folder / "files" / file).is_file():
                 yield f"{_words(attempt)}: {file} is not there"
             listed.add(file)
     for attempt in {attempt for attempt, _ in numbers} - closed:
         yield f"{_words(attempt)}: has results and no final record"
 
 
-def _finals(info: RunInfo, finals: list[Record]) -> Iterator[str]:
+def _finals(books: _Books) -> Iterator[str]:
     """Each test has attempts 1, 2, 3 ..., in this order."""
-    names = {
-        (platform.name, serial): name
-        for platform in info.platforms
-        for serial, name in platform.tests.items()
-    }
+    names = {(platform, serial): name for platform, serial, name in books.info.tests()}
     attempts = defaultdict(list)
-    for record in finals:
-        test = record["platform"], record["serial"]
-        attempts[test].append(record["attempt"])
+    for record in books.finals:
+        platform, serial, number = books.attempt(record)
+        test = platform, serial
+        attempts[test].append(number)
         if names.get(test, record["test"]) != record["test"]:
             yield f"{test}: is {names[test]}, and a record calls it {record['test']}"
     for test in names.keys() - attempts.keys():
@@ -108,10 +117,10 @@ def _finals(info: RunInfo, finals: list[Record]) -> Iterator[str]:
             yield f"{test}: has the final records of its attempts {numbers}"
 
 
-def _workers(events: Iterable[Event]) -> Iterator[str]:
+def _workers(books: _Books) -> Iterator[str]:
     """Each begins with the request, ends with the release, and has one test at a time while it is ready."""
     workers: defaultdict[int, _Worker] = defaultdict(_Worker)
-    for event in events:
+    for event in books.events:
         if isinstance(event, OfWorker):
             for words in workers[event.worker].take(event):
                 yield f"worker {event.worker}: {words}: {event}"
@@ -124,7 +133,7 @@ class _Worker:
     def __init__(self) -> None:
         self.last: OfWorker | None = None
         self._ready = False
-        self._running: Attempt | None = None
+        self._running: TestStarted | None = None
 
     def take(self, event: OfWorker) -> Iterator[str]:
         """Yield what is wrong with it, in words."""
@@ -141,22 +150,22 @@ class _Worker:
             case TestStarted():
                 if not self._ready or self._running:
                     yield "it is not ready and free"
-                self._running = _attempt_of(event)
+                self._running = event
             case TestFinished():
-                if self._running != _attempt_of(event):
+                if self._running is None or _attempt(self._running) != _attempt(event):
                     yield "it runs no such thing"
                 self._running = None
             case MachineReleased() if self._running:
-                yield f"it runs {_words(self._running)}"
+                yield f"it runs {self._running.test}"
 
 
-def _starts(events: Iterable[Event]) -> Iterator[str]:
+def _starts(books: _Books) -> Iterator[str]:
     """Each attempt is started once, after the one before it is finished, and finished."""
     started: set[Attempt] = set()
     finished: set[Attempt] = set()
-    for event in events:
+    for event in books.events:
         if isinstance(event, TestStarted):
-            platform, serial, number = attempt = _attempt_of(event)
+            platform, serial, number = attempt = books.attempt_of(event)
             before = platform, serial, number - 1
             if attempt in started:
                 yield f"{_words(attempt)}: was started twice"
@@ -164,15 +173,17 @@ def _starts(events: Iterable[Event]) -> Iterator[str]:
                 yield f"{_words(attempt)}: was started before the last attempt was finished"
             started.add(attempt)
         elif isinstance(event, TestFinished):
-            finished.add(_attempt_of(event))
+            finished.add(books.attempt_of(event))
     for attempt in started - finished:
         yield f"{_words(attempt)}: was started and never finished"
 
 
-def _records(events: Iterable[Event], finals: Iterable[Record]) -> Iterator[str]:
+def _records(books: _Books) -> Iterator[str]:
     """The final record of an attempt says what its finish says; without one it was not started."""
-    finished = {_attempt_of(event): event for event in events if isinstance(event, TestFinished)}
-    records = {_attempt(record): record for record in finals}
+    finished = {
+        books.attempt_of(event): event for event in books.events if isinstance(event, TestFinished)
+    }
+    records = {books.attempt(record): record for record in books.finals}
     for attempt, event in finished.items():
         if attempt not in records:
             yield f"{_words(attempt)}: was finished and has no final record"
@@ -184,24 +195,20 @@ def _records(events: Iterable[Event], finals: Iterable[Record]) -> Iterator[str]
             yield f"{_words(attempt)}: was never finished, and has this record: {record}"
 
 
-def _hosts(events: Iterable[Event], host: Callable[[str], str]) -> Iterator[str]:
+def _hosts(books: _Books, host: Callable[[str], str]) -> Iterator[str]:
     """No host has two tests at once, by whatever name."""
     busy: dict[str, TestStarted] = {}
-    for event in events:
+    for event in books.events:
         if isinstance(event, TestStarted):
             name = host(event.machine)
             if name in busy:
-                yield f"{name}: runs {_words(_attempt_of(busy[name]))} and: {event}"
+                yield f"{name}: runs {_words(books.attempt_of(busy[name]))} and: {event}"
             busy[name] = event
         elif isinstance(event, TestFinished):
             busy.pop(host(event.machine), None)
 
 
-def _attempt(record: Record) -> Attempt:
-    return record["platform"], record["serial"], record["attempt"]
-
-
-def _attempt_of(event: TestStarted | TestFinished) -> Attempt:
+def _attempt(event: TestStarted | TestFinished) -> Attempt:
     return event.platform, event.serial, event.attempt
 
 
