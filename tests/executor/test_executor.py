@@ -268,13 +268,13 @@ def test_one_run_is_cancelled_and_the_machine_goes_on(
     output = run.sink.folder / "files/local/test/@1.2/output.txt"
     running = Background(lambda: executor.run(test, run.sink, attempt=2))
     eventually(output.exists)
-    executor.cancel_run(test, "another attempt", attempt=1)
+    executor.cancel_run(test, "not even begun", attempt=3)
     executor.cancel_run(test, "not wanted", attempt=2, at_once=True)
     outcome = running.result()
     assert (outcome.status, outcome.note, outcome.machine_usable) == ("infra", "not wanted", True)
-    executor.cancel_run(test, "too late", attempt=2)
-    assert executor.alive
-    assert executor.run(msgspec.structs.replace(test, test="true"), run.sink).status == "pass"
+    assert executor.run(test, run.sink, attempt=3).note == "not even begun"
+    test = msgspec.structs.replace(test, test="true")
+    assert executor.run(test, run.sink, attempt=4).status == "pass"
 
 
 def test_finish_runs_after_cancel(local: Connection, execute: Execute, run: Run) -> None:

@@ -238,7 +238,7 @@ class Executor:
             uploading.give_up()
 
     def cancel_run(self, test: Test, note: str, *, attempt: int = 1, at_once: bool = False) -> None:
-        """End this attempt at `test` as `cancel()` does, where it goes on now; later ones are not affected.
+        """End this attempt at `test` as `cancel()` does, or let it not begin; others are not affected.
 
         Any thread, any time. Waits for nothing.
         """

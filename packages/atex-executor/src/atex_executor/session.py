@@ -62,7 +62,7 @@ class Session:
         # Guarded by `_changed`, too:
         self._cancelled: str | None = None  # why no run is started now
         self._turn: object = None  # whose runs these are
-        self._turn_cancelled: str | None = None  # why no run of this turn is started now
+        self._turns_cancelled: dict[object, str] = {}  # and why
         self._begun = False  # there may be an agent
 
     # What its user does ----------------------------------------------------------------------------------
@@ -127,20 +127,19 @@ class Session:
         """What is run from here on belongs to `turn`, until the next one; None: to nothing in particular."""
         with self._changed:
             self._turn = turn
-            self._turn_cancelled = None
 
     def cancel(self, note: str, grace: float, *, turn: object = None) -> None:
         """End what runs (SIGINT, SIGKILL after `grace` seconds), start nothing until `allow()`.
 
-        With `turn`: only where that goes on, and until it is over.
+        With `turn`: only what belongs to it, now and later.
         """
         with self._changed:
             if turn is None:
                 self._cancelled = self._cancelled or note
-            elif turn == self._turn:
-                self._turn_cancelled = self._turn_cancelled or note
             else:
-                return
+                self._turns_cancelled.setdefault(turn, note)
+                if turn != self._turn:
+                    return
             run = self._state.run
             if run is not None and run.ending is None:
                 self._state.cancel_run(run, note, grace)
@@ -246,7 +245,7 @@ class Session:
                 return run.ending
             if state.lost is not None:
                 return infra(state.lost)
-            cancelled = self._cancelled or self._turn_cancelled
+            cancelled = self._cancelled or self._turns_cancelled.get(self._turn)
             if cancelled is not None:
                 return Ending(ended_by="cancel", note=cancelled)
             state.run = run
