@@ -60,9 +60,10 @@ class LineFile:
             self._end = os.fstat(self._fd).st_size
 
     def close(self) -> None:
-        """Close it; the last call."""
+        """Close it; what is appended later raises OSError."""
         with self._lock:
-            os.close(self._fd)
+            fd, self._fd = self._fd, -1
+        os.close(fd)
 
 
 def whole_lines(path: str | os.PathLike[str]) -> Iterator[bytes]:

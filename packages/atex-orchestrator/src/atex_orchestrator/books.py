@@ -1,55 +1,88 @@
-"""The end of a run on disk: its end is noted, and every test that has no final record gets one."""
+"""The end of a run on disk: its end is noted; every test, and every attempt that was begun, gets its final record."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from atex_executor import FolderSink, SinkError, unstarted_record
 from atex_fmf import Test
 
 from atex_orchestrator.events import now
-from atex_orchestrator.results import RunFolder
+from atex_orchestrator.results import RunFolder, read_finals
 from atex_orchestrator.summary import Summary, summarize
+from atex_orchestrator.unstarted import Records
 
 _log = logging.getLogger(__name__)
+
+
+class LeftOpen(msgspec.Struct, frozen=True):
+    """An attempt that nobody saw the end of."""
+
+    platform: str
+    test: Test
+    attempt: int
+    machine: str | None = None
+    """That did not answer in time; None: it was not the machine's fault."""
 
 
 def close_books(
     folder: RunFolder,
     tests: Mapping[str, Sequence[Test]],
     stopped: str | None,
-    unanswered: Mapping[tuple[str, int], str],
+    left_open: Sequence[LeftOpen],
+    output: Callable[[Records], None],
 ) -> Summary:
     """Complete a run folder that nobody else writes to any more, and return what it says.
 
-    `tests` are those of each platform, and of ANY. `stopped` is why the run was stopped, if it was. `unanswered` names
-    the machine of each test, by platform and serial, that was running on one that did not answer at the end.
+    `tests` are those of each platform, and of ANY, as far as `folder.info` has them or running tests added them.
+    `stopped` is why the run was stopped, if it was. `output` gets the records that are written here.
     """
     folder.info.ended = now()
     folder.info.stopped = stopped
     try:
         folder.write_info()
         summary = summarize(folder.path)
-        if not summary.missing:
+        records = [*_closing(summary, left_open), *_missing(summary, tests, left_open)]
+        if not records:
             return summary
         with FolderSink(folder.path) as sink:
-            sink.records(_missing_records(summary, tests, unanswered))
+            sink.records([record for _, record in records])
     except (OSError, SinkError):
         _log.exception("the run folder is not complete")
+    else:
+        output(records)
     return summarize(folder.path)
 
 
-def _missing_records(
-    summary: Summary,
-    tests: Mapping[str, Sequence[Test]],
-    unanswered: Mapping[tuple[str, int], str],
-) -> list[dict[str, Any]]:
+def _closing(
+    summary: Summary, left_open: Sequence[LeftOpen]
+) -> Iterator[tuple[Test, dict[str, Any]]]:
+    """Yield a record for each attempt that has none."""
+    if not left_open:
+        return
+    closed = {
+        (final.platform, final.serial, final.attempt) for final in read_finals(summary.folder)
+    }
+    for left in left_open:
+        platform, test, attempt = left.platform, left.test, left.attempt
+        if (platform, test.serial, attempt) not in closed:
+            note = summary.stopped or "its record was lost"
+            if left.machine is not None:
+                note += (
+                    f"; {left.machine} did not answer in time, the test may still be running there"
+                )
+            yield test, unstarted_record(test, platform, "infra", note, attempt)
+
+
+def _missing(
+    summary: Summary, tests: Mapping[str, Sequence[Test]], left_open: Sequence[LeftOpen]
+) -> Iterator[tuple[Test, dict[str, Any]]]:
+    """Yield a record for each test that was not even begun and has none."""
+    begun = {summary.info.key(left.platform, left.test.serial) for left in left_open}
     by_key = {(name, test.serial): test for name, some in tests.items() for test in some}
-    machines = {summary.info.key(*test): machine for test, machine in unanswered.items()}
-    records = []
     for platform, serial, _name in summary.missing:
-        note = summary.stopped or "its record was lost"
-        if machine := machines.get((platform, serial)):
-            note += f"; {machine} did not answer in time, the test may still be running there"
-        records.append(unstarted_record(by_key[platform, serial], platform, "infra", note))
-    return records
+        if (platform, serial) not in begun:
+            note = summary.stopped or "its record was lost"
+            test = by_key[platform, serial]
+            yield test, unstarted_record(test, platform, "infra", note)

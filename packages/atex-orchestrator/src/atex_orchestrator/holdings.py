@@ -9,6 +9,7 @@ import threading
 import time
 
 from atex_executor import Executor
+from atex_fmf import Test
 from atex_provision import Provisioner
 
 from atex_orchestrator.sessions import close_session
@@ -115,6 +116,22 @@ class Holdings:
                 target=self._interrupt,
                 args=(reason, hurry, at_once, self._finishing),
                 name=f"{self._name}-stop",
+                daemon=True,
+            )
+            self._interrupters.append(interrupter)
+            interrupter.start()
+
+    def cancel_run(self, test: Test, attempt: int, reason: str) -> None:
+        """End this attempt at a test, now or as soon as it begins."""
+        with self._lock:
+            executor = self._executor
+            if executor is None:
+                return
+            interrupter = threading.Thread(
+                target=executor.cancel_run,
+                args=(test, reason),
+                kwargs={"attempt": attempt},
+                name=f"{self._name}-cancel",
                 daemon=True,
             )
             self._interrupters.append(interrupter)

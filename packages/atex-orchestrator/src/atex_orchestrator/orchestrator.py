@@ -17,11 +17,17 @@ from atex_provision import Provisioner
 
 import atex_orchestrator
 from atex_orchestrator.anywhere import numbered
+from atex_orchestrator.asked import Asked, MachinePool
+from atex_orchestrator.durations import Durations
 from atex_orchestrator.errors import FolderInUse, SetupError
 from atex_orchestrator.events import Event, Listener, now
 from atex_orchestrator.listeners import Listeners
+from atex_orchestrator.order import Order, new_seed, ranking
+from atex_orchestrator.policy import Policy
+from atex_orchestrator.requests import Abort, AbortMachine, AbortTest, Request
 from atex_orchestrator.results import ANY, PlatformInfo, PoolInfo, RunFolder, RunInfo
-from atex_orchestrator.run import Abort, MachinePool, PoolRun
+from atex_orchestrator.run import PoolRun
+from atex_orchestrator.scheduling import Destructive, Rules
 from atex_orchestrator.settings import Settings
 from atex_orchestrator.summary import Summary
 
@@ -31,11 +37,12 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 _NO_CONTEXT: Mapping[str, str | Sequence[str]] = MappingProxyType({})
 
 
-class Orchestrator:
+class Orchestrator(Policy):
     """Keeps the machines of several pools busy until no test is left, once.
 
-    Add platforms with their tests and provisioners for them, then call run(). Other threads than the one that built it
-    may call abort(), subscribe() and events() only.
+    Add platforms with their tests and provisioners for them, then call run(). What it decides meanwhile may be
+    overridden, see `Policy`. Other threads than the one that built it may call abort(), abort_machine(), abort_test(),
+    subscribe() and events() only.
     """
 
     def __init__(
@@ -50,6 +57,13 @@ class Orchestrator:
         become: bool = False,
         hold_failed: bool = False,
         exclude: Sequence[str] = (),
+        reruns: int = 0,
+        infra_retries: int = 2,
+        destructive: Destructive = "tag",
+        fail_fast: int = 0,
+        spares: int = 0,
+        order: Order = "longest",
+        seed: int | None = None,
     ) -> None:
         """Prepare a run with results in `folder`, which does not exist yet or is empty.
 
@@ -61,7 +75,26 @@ class Orchestrator:
         which a test failed or had an error takes no other, is left as it is and stays reserved until its lease ends;
         the last one only when no test waits. `exclude`: patterns for what of the trees is
         not brought to the machines, see atex_executor.Pack.
+
+        `reruns`: so many further attempts at a test that failed, warned or had an error, on another machine where there
+        is one. `infra_retries`: so many at one that has no verdict because a machine was lost, say; apart from those.
+        `destructive`: which tests spoil their machine, so that another one takes its place: those with the tag
+        `destructive`, also those that failed or had an error ("exit"), or none. `fail_fast`: after so many tests that
+        failed in their last attempt nothing more is started, and the rest is skipped; 0: never. `spares`: so many
+        machines of each platform, beyond the sizes of its pools, are made ready to take the place of others.
+        `order`: "longest" starts tests of a higher `extra-priority` first, then those that took longest in earlier
+        runs; "plan" as the plan has them; "random" by `seed`, or by one that is made here and noted in run.json.
         """
+        super().__init__(
+            Rules(
+                reruns=reruns,
+                infra_retries=infra_retries,
+                fail_fast=fail_fast,
+                spares=spares,
+                destructive=destructive,
+                hold_failed=hold_failed,
+            )
+        )
         self._folder = folder
         self._settings = Settings(
             environment=dict(environment),
@@ -70,8 +103,9 @@ class Orchestrator:
             times=times,
             take_over=take_over,
             become=become,
-            hold_failed=hold_failed,
         )
+        self._order = order
+        self._seed = new_seed() if seed is None else seed
         self._exclude = tuple(exclude)
         self._listeners = Listeners()
         self._platforms: dict[str, PlatformInfo] = {}
@@ -79,7 +113,7 @@ class Orchestrator:
         self._anywhere: list[Suite] = []
         self._packs: dict[str, Pack] = {}
         self._pools: list[MachinePool] = []
-        self._inbox: SimpleQueue[Event | Abort] = SimpleQueue()
+        self._inbox: SimpleQueue[Event | Request] = SimpleQueue()
 
     def add_platform(
         self,
@@ -172,6 +206,21 @@ class Orchestrator:
         """
         self._inbox.put(Abort(reason, at_once))
 
+    def abort_machine(self, name: str, reason: str) -> None:
+        """Use a machine no more: its test is cancelled and run elsewhere, and another machine takes its place.
+
+        It runs its finish phases and is given back. `name`: as events and records have it; nothing happens where there
+        is no such machine in use. Returns at once, from any thread.
+        """
+        self._inbox.put(AbortMachine(name, reason))
+
+    def abort_test(self, platform: str, serial: int, reason: str) -> None:
+        """Run a test no more: the attempt that goes on is cancelled, and gets an `infra` record with this reason.
+
+        One that waits for its first attempt gets that, too. Its machine goes on. Returns at once, from any thread.
+        """
+        self._inbox.put(AbortTest(platform, serial, reason))
+
     def _run(self) -> Summary:
         staffed = {pool.platform for pool in self._pools}
         for platform in self._suites:
@@ -185,19 +234,24 @@ class Orchestrator:
             for pack in self._packs.values():
                 stack.enter_context(pack)
             try:
-                run = PoolRun(
-                    folder,
-                    self._suites,
-                    anywhere,
-                    self._packs,
-                    self._pools,
-                    self._settings,
-                    self._inbox,
-                    self._listeners,
-                )
+                run = PoolRun(folder, self._asked(anywhere), self._inbox, self._listeners)
             except SinkError as error:
                 raise FolderInUse(str(error)) from error
             return run.execute()
+
+    def _asked(self, anywhere: Sequence[Test]) -> Asked:
+        durations = Durations()
+        return Asked(
+            suites=self._suites,
+            anywhere=anywhere,
+            packs=self._packs,
+            pools=self._pools,
+            settings=self._settings,
+            rules=self._rules,
+            rank=ranking(self._order, seed=self._seed, durations=durations),
+            durations=durations,
+            policy=self,
+        )
 
     def _pack_of(self, suite: Suite) -> Pack:
         """Return what is brought to the machines for `suite`: for the same trees, the same. Raises ValueError."""
@@ -221,4 +275,11 @@ class Orchestrator:
             secrets=sorted(self._settings.secrets),
             exclude=list(self._exclude),
             grace=self._settings.grace,
+            reruns=self._rules.reruns,
+            infra_retries=self._rules.infra_retries,
+            destructive=self._rules.destructive,
+            fail_fast=self._rules.fail_fast,
+            spares=self._rules.spares,
+            order=self._order,
+            seed=self._seed if self._order == "random" else None,
         )

@@ -7,16 +7,18 @@ record where one can be written.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 
-import msgspec
-from atex_executor import FolderSink, Pack, PackFailed, SinkError, unstarted_record
-from atex_fmf import Suite, Test
-from atex_provision import Holder, Provisioner
+from atex_executor import FolderSink, SinkError
+from atex_fmf import Test
+from atex_provision import Holder
 
+from atex_orchestrator.added_tests import AddedTests
 from atex_orchestrator.anywhere import joined
-from atex_orchestrator.books import close_books
+from atex_orchestrator.asked import Asked, MachinePool
+from atex_orchestrator.books import LeftOpen, close_books
+from atex_orchestrator.chronicle import Chronicle
 from atex_orchestrator.differences import Differences
 from atex_orchestrator.events import (
     Event,
@@ -29,12 +31,15 @@ from atex_orchestrator.events import (
     RunEnded,
     RunStarted,
     RunStopping,
+    TestAdded,
     TestFinished,
-    TestsGivenUp,
     TestStarted,
 )
+from atex_orchestrator.faults import Faults
+from atex_orchestrator.hooks import hooks_of
 from atex_orchestrator.listeners import Listeners
 from atex_orchestrator.register import Register
+from atex_orchestrator.requests import Abort, AbortMachine, AbortTest, Request
 from atex_orchestrator.results import ANY, RunFolder
 from atex_orchestrator.scheduling import (
     Decision,
@@ -43,13 +48,13 @@ from atex_orchestrator.scheduling import (
     Pool,
     Release,
     Reserve,
-    Rules,
     Run,
     Scheduler,
 )
-from atex_orchestrator.settings import Settings
+from atex_orchestrator.settings import Shared
 from atex_orchestrator.stragglers import Stragglers
 from atex_orchestrator.summary import Summary
+from atex_orchestrator.unstarted import Unstarted
 from atex_orchestrator.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -57,23 +62,8 @@ _log = logging.getLogger(__name__)
 # Seconds: SIGINT and SIGKILL of the tests, 60 for finish, the ways there and back.
 STOP_LIMIT = 80.0
 AT_ONCE_LIMIT = 5.0  # seconds for those who are told to leave at once
+WITHOUT_DURATION = ("infra", "skip")  # statuses
 JOIN_LIMIT = 5.0  # seconds for the threads of workers that said their last word
-
-
-class Abort(msgspec.Struct, frozen=True):
-    """Somebody wants the run to stop."""
-
-    reason: str
-    at_once: bool = False
-
-
-class MachinePool(msgspec.Struct, frozen=True, kw_only=True):
-    """Where machines come from."""
-
-    platform: str
-    name: str
-    factory: Callable[[], Provisioner]
-    size: int
 
 
 class PoolRun:
@@ -82,39 +72,44 @@ class PoolRun:
     def __init__(
         self,
         folder: RunFolder,
-        suites: Mapping[str, Suite],
-        anywhere: Sequence[Test],
-        packs: Mapping[str, Pack],
-        pools: Sequence[MachinePool],
-        settings: Settings,
-        inbox: "SimpleQueue[Event | Abort]",
+        asked: Asked,
+        inbox: "SimpleQueue[Event | Request]",
         listeners: Listeners,
     ) -> None:
+        """Do what is `asked`, with results in `folder`. Raises SinkError where that takes none."""
         self._folder = folder
-        self._tests = {name: suite.tests for name, suite in suites.items()}
-        self._anywhere = tuple(anywhere)
-        self._suites = {name: joined(suite, anywhere) for name, suite in suites.items()}
-        self._packs = packs
-        self._pools = pools
-        self._settings = settings
+        self._asked = asked
+        self._suites = {name: joined(suite, asked.anywhere) for name, suite in asked.suites.items()}
         self._inbox = inbox
-        self._listeners = listeners
-        self._scheduler = Scheduler(
-            self._tests,
-            [Pool(pool.platform, pool.size) for pool in pools],
-            rules=Rules(hold_failed=settings.hold_failed),
-        )
+        self._faults = Faults(inbox.put)
+        self._chronicle = Chronicle(folder, listeners, self._faults)
         self._kinds = {platform.name: platform.kind for platform in folder.info.platforms}
         self._differences = Differences(self._kinds.values())
         self._sink = FolderSink(folder.path)
-        self._register = Register()
+        self._unstarted = Unstarted(self._sink, self._chronicle, asked.policy, self._faults)
+        self._added = AddedTests(folder, self._suites)
+        self._shared = Shared(
+            settings=asked.settings,
+            policy=asked.policy,
+            sink=self._sink,
+            register=Register(),
+            added=self._added,
+            emit=inbox.put,
+        )
         self._workers: dict[int, Worker] = {}  # those that have not ended
+        self._scheduler = Scheduler(
+            {name: suite.tests for name, suite in asked.suites.items()},
+            [Pool(pool.platform, pool.size) for pool in asked.pools],
+            rules=asked.rules,
+            hooks=hooks_of(asked.policy, self._workers),
+            anywhere=asked.anywhere,
+            rank=asked.rank,
+        )
         self._ended: list[Worker] = []
         self._stragglers = Stragglers()
-        self._running: dict[int, Test] = {}  # by worker
+        self._running: dict[int, LeftOpen] = {}  # by worker
         self._stopping: Abort | None = None
         self._deadline: float | None = None  # of those told to stop, by time.monotonic()
-        self._broken: BaseException | None = None
 
     def execute(self) -> Summary:
         """Run all tests; return what became of them.
@@ -125,30 +120,40 @@ class PoolRun:
         while self._workers or not (self._stopping or self._scheduler.done):
             self._guarded(self._step)
         for released in self._stragglers.free_machines():
-            self._tell(released)
+            self._chronicle.tell(released)
         self._join()
         stopped = self._stopping.reason if self._stopping else None
         try:
             self._sink.close()
         except SinkError as error:
             stopped = stopped or str(error)
-        self._tell(RunEnded(reason=stopped))
+        self._chronicle.tell(RunEnded(reason=stopped))
+        tests = {
+            name: (*suite.tests, *self._added.of(name))
+            for name, suite in self._asked.suites.items()
+        }
         summary = close_books(
             self._folder,
-            {**self._tests, ANY: self._anywhere},
+            {**tests, ANY: self._asked.anywhere},
             stopped,
-            self._stragglers.unanswered(self._running),
+            [
+                LeftOpen(
+                    left.platform, left.test, left.attempt, self._stragglers.machine_of(number)
+                )
+                for number, left in self._running.items()
+            ],
+            self._unstarted.hand_out,
         )
-        if self._broken is not None:
-            raise self._broken
+        if self._faults.broken is not None:
+            raise self._faults.broken
         return summary
 
     def _begin(self) -> None:
         tests = sum(1 for _ in self._folder.info.tests())
-        self._tell(RunStarted(tests=tests, holder=Holder.myself()))
+        self._chronicle.tell(RunStarted(tests=tests, holder=Holder.myself()))
         for platform, suite in self._suites.items():
             if suite.tests:
-                self._packs[platform].start()  # while machines are being reserved
+                self._asked.packs[platform].start()  # while machines are being reserved
         self._carry_out(self._scheduler.start(time.time()))
 
     def _step(self) -> None:
@@ -159,25 +164,30 @@ class PoolRun:
         except Empty:
             self._time_is_up()
             return
-        if isinstance(message, Abort):
-            self._stop(message)
-        else:
-            self._take(message)
+        match message:
+            case Abort():
+                self._stop(message)
+            case AbortMachine():
+                self._abort_machine(message)
+            case AbortTest():
+                self._abort_test(message)
+            case _:
+                self._take(message)
 
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
             step()
         except KeyboardInterrupt as error:  # of a script that has no handler for SIGINT
-            self._broken = self._broken or error
+            self._faults.broken = self._faults.broken or error
             self._stop(Abort("interrupted", at_once=self._stopping is not None))
         except Exception as error:
-            self._break(error)
+            self._faults.report(error)
 
     def _carry_out(self, decisions: Iterable[Decision]) -> None:
         for decision in decisions:
             match decision:
                 case Reserve(worker=number, pool=index):
-                    self._hire(number, self._pools[index])
+                    self._hire(number, self._asked.pools[index])
                 case Run(worker=number, test=test, attempt=attempt):
                     self._start_test(self._workers[number], test, attempt)
                 case Release(worker=number) if number in self._workers:
@@ -185,27 +195,26 @@ class PoolRun:
                 case Keep(worker=number) if number in self._workers:
                     self._workers[number].keep()
                 case GiveUp():
-                    self._give_up(decision)
+                    self._unstarted.give_up(decision)
 
     def _hire(self, number: int, pool: MachinePool) -> None:
         worker = Worker(
             number,
             platform=self._kinds[pool.platform],
             suite=self._suites[pool.platform],
-            pack=self._packs[pool.platform],
+            pack=self._asked.packs[pool.platform],
             factory=pool.factory,
-            settings=self._settings,
-            sink=self._sink,
-            emit=self._inbox.put,
-            register=self._register,
+            shared=self._shared,
         )
         self._workers[number] = worker
         worker.start()
-        self._tell(MachineRequested(worker=number, platform=pool.platform, pool=pool.name))
+        self._chronicle.tell(
+            MachineRequested(worker=number, platform=pool.platform, pool=pool.name)
+        )
 
     def _start_test(self, worker: Worker, test: Test, attempt: int) -> None:
-        self._running[worker.number] = test
-        self._tell(
+        self._running[worker.number] = LeftOpen(worker.platform, test, attempt)
+        self._chronicle.tell(
             TestStarted(
                 worker=worker.number,
                 platform=worker.platform,
@@ -218,26 +227,14 @@ class PoolRun:
         worker.run(test, attempt)
 
     def _let_go(self, worker: Worker) -> None:
-        if (
-            worker.machine is not None
-        ):  # who goes on after a kill must not run tests where finish began
-            self._tell(
+        """Who goes on after a kill must not run tests where finish began."""
+        if worker.machine is not None:
+            self._chronicle.tell(
                 MachineLeaving(
                     worker=worker.number, platform=worker.platform, machine=worker.machine
                 )
             )
         worker.release()
-
-    def _give_up(self, decision: GiveUp) -> None:
-        platform, status, reason = decision.platform, decision.status, decision.reason
-        try:
-            self._sink.records(
-                [unstarted_record(test, platform, status, reason) for test in decision.tests]
-            )
-        except SinkError as error:
-            self._break(error)
-        serials = tuple(test.serial for test in decision.tests)
-        self._tell(TestsGivenUp(platform=platform, serials=serials, reason=reason, status=status))
 
     def _take(self, event: Event) -> None:
         """Let what a worker says have its effects: in the folder, then on what happens next."""
@@ -246,17 +243,57 @@ class PoolRun:
             return  # of one whose time was up
         if isinstance(event, TestFinished):
             self._running.pop(worker.number, None)
+            self._learn(event)
         if isinstance(event, MachineReleased):
             self._ended.append(self._workers.pop(worker.number))
-        self._tell(event)
+        if isinstance(event, TestAdded):
+            self._chronicle.hand_on(event)  # it was written down at once
+        else:
+            self._chronicle.tell(event)
         if isinstance(event, MachineReserved):
             for difference in self._differences.of(event):
-                self._tell(difference)
+                self._chronicle.tell(difference)
         if worker.error is not None and isinstance(
             event, MachineFailed | TestFinished | MachineReleased
         ):
-            self._stop(self._fault(worker.error))  # before another machine is asked for
-        self._carry_out(self._scheduler.handle(event, time.time()))
+            self._stop(self._faults.abort_for(worker.error))  # before another machine is asked for
+        if isinstance(event, TestAdded):
+            test = self._added.test(event.platform, event.serial)
+            self._carry_out(self._scheduler.add(event.platform, test, time.time()))
+        else:
+            self._carry_out(self._scheduler.handle(event, time.time()))
+
+    def _learn(self, event: TestFinished) -> None:
+        """Remember how long a test takes that came to a verdict."""
+        if event.status not in WITHOUT_DURATION:
+            platform, _ = self._folder.info.key(event.platform, event.serial)
+            self._asked.durations.learn(platform, event.test, event.seconds)
+
+    def _abort_machine(self, request: AbortMachine) -> None:
+        """Let a machine go as if it had failed, but for what it still can do."""
+        for worker in self._workers.values():
+            if worker.machine == request.machine and worker.during != "finish":
+                self._chronicle.tell(
+                    MachineFailed(
+                        worker=worker.number,
+                        platform=worker.platform,
+                        machine=request.machine,
+                        during=worker.during,
+                        reason=request.reason,
+                    )
+                )
+                worker.dismiss(request.reason)
+                self._carry_out(self._scheduler.dismiss(worker.number, time.time()))
+                return
+        _log.info("%s is not in use, and not aborted", request.machine)
+
+    def _abort_test(self, request: AbortTest) -> None:
+        """End what runs of a test, and start no further attempt."""
+        platform, serial, reason = request.platform, request.serial, request.reason
+        self._carry_out(self._scheduler.abandon(platform, serial, reason, time.time()))
+        for number, running in self._running.items():
+            if (running.platform, running.test.serial) == (platform, serial):
+                self._workers[number].cancel(running.test, running.attempt, reason)
 
     def _stop(self, abort: Abort) -> None:
         """Start nothing more and end what runs; once stopping, only `at_once` makes a difference, and once."""
@@ -267,7 +304,7 @@ class PoolRun:
             abort = Abort(self._stopping.reason, at_once=True)
         self._stopping = abort
         self._deadline = time.monotonic() + (AT_ONCE_LIMIT if abort.at_once else STOP_LIMIT)
-        self._tell(RunStopping(reason=abort.reason, at_once=abort.at_once))
+        self._chronicle.tell(RunStopping(reason=abort.reason, at_once=abort.at_once))
         for worker in self._workers.values():
             worker.stop(abort.reason, at_once=abort.at_once)
         if first:
@@ -285,32 +322,3 @@ class PoolRun:
         deadline = time.monotonic() + JOIN_LIMIT
         for worker in self._ended:
             worker.join(deadline - time.monotonic())
-
-    def _tell(self, event: Event) -> None:
-        """Write an event down and hand it on; what goes wrong there is not raised, but stops the run."""
-        _log.debug("%s", event)
-        try:
-            self._folder.append(event)
-        except OSError as error:
-            self._break(error)
-        try:
-            self._listeners.tell(event)
-        except Exception as error:
-            self._broken = self._broken or error
-            self._inbox.put(Abort(f"the listener of events broke: {error}"))
-
-    def _break(self, error: Exception) -> None:
-        """Stop the run for a fault of the host, when what is going on is done."""
-        self._inbox.put(self._fault(error))
-
-    def _fault(self, error: Exception) -> Abort:
-        """Return what stops the run for something that is neither a test's nor a machine's doing."""
-        if isinstance(error, PackFailed):
-            return Abort(str(error))
-        if isinstance(error, OSError | SinkError):
-            reason = error.strerror if isinstance(error, OSError) else error
-            return Abort(f"the run folder can not be written: {reason}")
-        if error is not self._broken:  # a worker says it more than once
-            _log.error("the run broke", exc_info=error)
-        self._broken = self._broken or error
-        return Abort(f"atex broke: {type(error).__name__}: {error}")

@@ -1,9 +1,14 @@
 """What all machines of a run share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
-from atex_executor import Times
+from atex_executor import Sink, Times
+
+from atex_orchestrator.added_tests import AddedTests
+from atex_orchestrator.events import Event
+from atex_orchestrator.policy import Policy
+from atex_orchestrator.register import Register
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,4 +20,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     times: Times
     take_over: bool
     become: bool
-    hold_failed: bool
+
+
+class Shared(msgspec.Struct, frozen=True, kw_only=True):
+    """What every worker of a run is given; for any thread."""
+
+    settings: Settings
+    policy: Policy
+    sink: Sink
+    register: Register
+    added: AddedTests
+    emit: Callable[[Event], None]
+    """Puts an event in the owner's queue."""

@@ -6,9 +6,7 @@ Used by the run's owner thread alone.
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
-
-from atex_fmf import Test
+from collections.abc import Iterable
 
 from atex_orchestrator.events import MachineReleased
 from atex_orchestrator.worker import Worker
@@ -38,13 +36,16 @@ class Stragglers:
             thread.join(max(0.0, deadline - time.monotonic()))
         return [_released(worker) for worker in self._workers]
 
-    def unanswered(self, running: Mapping[int, Test]) -> dict[tuple[str, int], str]:
-        """Return the machine of each test, by platform and serial, that is `running` on one of them, by worker."""
-        return {
-            (worker.platform, running[worker.number].serial): worker.machine or "its machine"
-            for worker in self._workers
-            if worker.number in running
-        }
+    def machine_of(self, number: int) -> str | None:
+        """Return the machine of a worker that was left behind; None: it was not."""
+        return next(
+            (
+                worker.machine or "its machine"
+                for worker in self._workers
+                if worker.number == number
+            ),
+            None,
+        )
 
 
 def _released(worker: Worker) -> MachineReleased:

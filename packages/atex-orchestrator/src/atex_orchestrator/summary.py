@@ -17,6 +17,7 @@ from atex_orchestrator.events import (
     MachineKept,
     MachineReleased,
     MachineRequested,
+    TestAdded,
     TestFinished,
 )
 from atex_orchestrator.results.folder import FILES, RunInfo, read_run
@@ -41,7 +42,7 @@ class MachineTrouble(msgspec.Struct, frozen=True):
     tail: tuple[str, ...] = ()
     """Its last lines."""
     tests: tuple[str, ...] = ()
-    """Names of the tests that have no verdict because they were running there."""
+    """Names of the tests whose attempt has no verdict because they were running there."""
 
 
 class Flaky(msgspec.Struct, frozen=True):
@@ -103,7 +104,7 @@ def summarize(folder: Path) -> Summary:
     info = read_run(folder)
     tests = _Tests.read(folder, info)
     last = tests.last
-    machines = _Machines.read(folder)
+    told = _Told.read(folder)
     return Summary(
         folder=folder,
         info=info,
@@ -122,13 +123,13 @@ def summarize(folder: Path) -> Summary:
         ),
         missing=tuple(
             (platform, serial, name)
-            for platform, serial, name in info.tests()
+            for platform, serial, name in (*info.tests(), *told.added)
             if (platform, serial) not in last
         ),
-        troubles=tuple(machines.troubles.values()),
-        kept=tuple(machines.kept),
-        left=machines.left,
-        held=tuple(machines.held),
+        troubles=tuple(told.troubles.values()),
+        kept=tuple(told.kept),
+        left=told.left,
+        held=tuple(told.held),
     )
 
 
@@ -176,10 +177,11 @@ class _Tests:
                     yield Flaky(record, failed)
 
 
-class _Machines:
-    """What the events say of machines."""
+class _Told:
+    """What the events say of machines, and of tests that were added."""
 
     def __init__(self) -> None:
+        self.added: list[tuple[str, int, str]] = []  # platform, serial, name
         self.troubles: dict[tuple[int, str], MachineTrouble] = {}  # by worker and what it was doing
         self.kept: list[MachineKept] = []
         self.left: dict[str, str] = {}
@@ -188,10 +190,10 @@ class _Machines:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        machines = cls()
+        told = cls()
         for event in read_events(folder):
-            machines.take(event)
-        return machines
+            told.take(event)
+        return told
 
     def take(self, event: Event) -> None:
         match event:
@@ -207,6 +209,8 @@ class _Machines:
                 self.troubles[worker, "test"] = msgspec.structs.replace(
                     trouble, tests=(*trouble.tests, event.test)
                 )
+            case TestAdded():
+                self.added.append((event.platform, event.serial, event.test))
             case MachineKept():
                 self.kept.append(event)
             case MachineReleased(machine=machine, left=left, held=held):

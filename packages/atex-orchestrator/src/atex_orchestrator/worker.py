@@ -21,15 +21,15 @@ from atex_executor import (
     MachineLost,
     Pack,
     PackFailed,
-    Sink,
+    PhaseFailed,
     SinkError,
 )
 from atex_fmf import Suite, Test
 from atex_provision import Machine, Platform, Provisioner, ProvisionError
 
+from atex_orchestrator.attempts import Attempts
 from atex_orchestrator.events import (
     During,
-    Event,
     MachineExpired,
     MachineNotKept,
     MachineReady,
@@ -38,10 +38,10 @@ from atex_orchestrator.events import (
     TestFinished,
 )
 from atex_orchestrator.holdings import Holdings, Stopped
-from atex_orchestrator.register import Register
 from atex_orchestrator.reporter import Reporter, in_a_line
+from atex_orchestrator.results import FinalRecord
 from atex_orchestrator.sessions import note_session
-from atex_orchestrator.settings import Settings
+from atex_orchestrator.settings import Shared
 
 _log = logging.getLogger(__name__)
 
@@ -75,10 +75,7 @@ class Worker:
         suite: Suite,
         pack: Pack,
         factory: Callable[[], Provisioner],
-        settings: Settings,
-        sink: Sink,
-        emit: Callable[[Event], None],
-        register: Register,
+        shared: Shared,
     ) -> None:
         """Take what it needs, and do nothing yet."""
         self.number = number
@@ -89,17 +86,18 @@ class Worker:
         self._suite = suite
         self._pack = pack
         self._factory = factory
-        self._settings = settings
-        self._sink = sink
-        self._reporter = Reporter(number, platform.name, emit)
-        self._register = register
+        self._settings = shared.settings
+        self._sink = shared.sink
+        self.borrowed: Machine | None = None
+        """The machine, from MachineReserved on."""
+        self._reporter = Reporter(number, platform.name, shared.emit)
+        self._attempts = Attempts(number, platform.name, shared, broken=self._break)
+        self._register = shared.register
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()  # None: no more
         self._during: During = "reserve"
         self._kept = False
         self._given_name = ""  # what its provisioner calls the machine
         self._reachable = True
-        self._last_test = ""
-        self._lease_end: float | None = None
         self._holdings = Holdings(f"worker-{number}")
         self._to_finish: Executor | None = None  # where prepare was begun
         self._thread = threading.Thread(target=self._main, name=f"worker-{number}", daemon=True)
@@ -108,6 +106,16 @@ class Worker:
     def machine(self) -> str | None:
         """The name of the machine, once there is one; no other of the run has it."""
         return self._reporter.machine
+
+    @property
+    def during(self) -> During:
+        """What it does at this moment."""
+        return self._during
+
+    @property
+    def record(self) -> FinalRecord | None:
+        """How the last test ended, from its TestFinished on until the next one is run."""
+        return self._attempts.record
 
     def start(self) -> None:
         """Set out to get a machine."""
@@ -127,8 +135,17 @@ class Worker:
         """Leave the machine as it is, and reserved; its test must have ended. Where that is not possible it is free."""
         self._orders.put(_Keep())
 
+    def cancel(self, test: Test, attempt: int, reason: str) -> None:
+        """End this attempt, which was ordered and has not ended; then the machine is free."""
+        self._holdings.cancel_run(test, attempt, reason)
+
+    def dismiss(self, reason: str) -> None:
+        """Cancel the test and take no other; then finish, for as long as that takes, and give the machine back."""
+        self._holdings.stop(reason, hurry=False)
+        self._orders.put(None)
+
     def stop(self, reason: str, *, at_once: bool = False) -> None:
-        """Cancel the test and take no other; then finish and give the machine back, or, at once, only the latter."""
+        """The same, with a minute for finish; or, at once, without."""
         self._holdings.stop(reason, hurry=True, at_once=at_once)
         self._orders.put(None)
 
@@ -170,8 +187,7 @@ class Worker:
         except Stopped:
             pass
         except (SinkError, PackFailed) as error:
-            self.error = error
-            self._failed(error)
+            self._break(error)
         except (MachineLost, ProvisionError) as error:
             self._reachable = False
             self._failed(error)
@@ -179,8 +195,7 @@ class Worker:
             self._failed(error)
         except Exception as error:
             _log.exception("worker %d broke", self.number)
-            self.error = error
-            self._failed(error)
+            self._break(error)
 
     def _serve(self) -> None:
         provisioner = self._holdings.hold_provisioner(self._factory())
@@ -191,8 +206,9 @@ class Worker:
             _log.info("%s failed before: there is no other machine", machine.name)
             return
         self._given_name = machine.name
-        self._lease_end = machine.lease_end
-        name = self._reporter.machine = self._register.claim(machine.name)
+        name = machine.name = self._reporter.machine = self._register.claim(machine.name)
+        machine.platform = self._kind
+        self.borrowed = machine
         _log.info("%s is reserved for platform %s: %s", name, self.platform, machine.facts)
         self._reporter.say(MachineReserved, facts=machine.facts, lease=machine.lease)
         executor = self._holdings.hold_executor(self._new_executor(machine, name))
@@ -206,7 +222,7 @@ class Worker:
         self._reporter.say(MachineReady, session=executor.session, lease_end=machine.lease_end)
         while self._reachable and not self._kept and (order := self._orders.get()):
             if isinstance(order, _Run):
-                self._run_test(executor, order)
+                self._run_test(machine, executor, order)
             else:
                 self._keep(provisioner)
 
@@ -230,18 +246,17 @@ class Worker:
             take_over=self._settings.take_over,
             become=self._settings.become,
             on_mark=machine.marks.__setitem__,
+            on_addtest=self._attempts.add,
             on_busy=self._reporter.occupied,
             python=machine.python,
             pack=self._pack,
         )
 
-    def _run_test(self, executor: Executor, order: _Run) -> None:
-        self._last_test = order.test.name
-        outcome = executor.run(order.test, self._sink, attempt=order.attempt)
+    def _run_test(self, machine: Machine, executor: Executor, order: _Run) -> None:
+        outcome = self._attempts.run(machine, executor, order.test, order.attempt)
         if outcome.sink_error is not None:
-            self.error = outcome.sink_error
-            self._failed(outcome.sink_error)
-        elif self._lease_end is not None and time.time() >= self._lease_end:
+            self._break(outcome.sink_error)
+        elif machine.lease_end is not None and time.time() >= machine.lease_end:
             self._reachable = not outcome.machine_lost
             self._reporter.say(MachineExpired)
         elif not outcome.machine_usable:
@@ -254,8 +269,8 @@ class Worker:
             attempt=order.attempt,
             status=outcome.status,
             seconds=round(outcome.seconds, 3),
-            note=outcome.note,
             exit_code=outcome.exit_code,
+            note=outcome.note,
             agent_died=outcome.agent_died,
             unstarted=not outcome.started,
         )
@@ -272,8 +287,8 @@ class Worker:
         self._kept = True
         self._holdings.close_session()
         # Otherwise it is borrowed from a process that lives, whose user knows how to get in.
-        if lease.kept:
-            self._reporter.kept(lease, self._last_test)
+        if lease.kept and self._attempts.test is not None:
+            self._reporter.kept(lease, self._attempts.test.name)
 
     def _finish(self) -> None:
         """Run the plan's finish where its prepare was begun and somebody can still be told to."""
@@ -284,12 +299,24 @@ class Worker:
             self._during = "finish"
             self._to_finish.finish(self._sink, limit=limit)
 
+    def _break(self, error: Exception) -> None:
+        """Stop the run for what is no machine's doing. Any thread."""
+        self.error = error
+        self._failed(error)
+
     def _failed(self, error: Exception | str) -> None:
         """Say that the machine failed, unless it did not get far because it was stopped."""
         _log.info("%s failed: %s", self._during, in_a_line(error))
         if self._during in BEFORE_TESTS:
             if self._holdings.stopped:
                 return
-            if self.machine is not None:
+            if self.machine is not None and _comes_again(error):
                 self._register.give_up(self.platform, self._given_name)
         self._reporter.failed(self._during, error)
+
+
+def _comes_again(error: Exception | str) -> bool:
+    """Whether what failed on a machine before its tests would do so there again: not where it was lost meanwhile."""
+    if isinstance(error, PhaseFailed):
+        return error.status != "infra"
+    return not isinstance(error, MachineLost | ProvisionError)

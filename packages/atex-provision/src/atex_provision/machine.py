@@ -6,6 +6,13 @@ from atex_provision.connection.base import Connection
 from atex_provision.facts import Facts
 
 
+class Platform(msgspec.Struct, frozen=True):
+    """A kind of machine: its name, and the fmf context that it stands for."""
+
+    name: str
+    context: dict[str, tuple[str, ...]] = {}
+
+
 class Machine(msgspec.Struct, kw_only=True, eq=False):
     """A machine under test that is ours until it is released.
 
@@ -25,6 +32,8 @@ class Machine(msgspec.Struct, kw_only=True, eq=False):
     """When its lease ends, in seconds since the epoch; None: never by itself."""
     prepared: bool = False
     """Whether a plan was prepared on it before, which need not be done again."""
+    platform: Platform | None = None
+    """What it was reserved for, where whoever uses it says so."""
     marks: dict[str, str] = {}
     """What hooks and tests wrote on it."""
     python: str | None = None
@@ -33,10 +42,3 @@ class Machine(msgspec.Struct, kw_only=True, eq=False):
     """Which of its slots is ours. A machine has one, unless somebody decided that several tests at a
     time do not disturb each other there.
     """
-
-
-class Platform(msgspec.Struct, frozen=True):
-    """A kind of machine: its name, and the fmf context that it stands for."""
-
-    name: str
-    context: dict[str, tuple[str, ...]] = {}

@@ -80,6 +80,20 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Patterns for what of the trees was not brought to the machines."""
     grace: float = 0.0
     """Seconds between SIGINT and SIGKILL for a test that reached its limit."""
+    reruns: int = 0
+    """Further attempts at a test that failed, as many as there could be."""
+    infra_retries: int = 0
+    """The same at a test without a verdict."""
+    destructive: str = ""
+    """Which tests spoil their machine: "tag", "exit" or "never"."""
+    fail_fast: int = 0
+    """How many failed tests end the run; 0: none do."""
+    spares: int = 0
+    """Machines of each platform beyond its pools."""
+    order: str = "plan"
+    """In which tests are started: "longest", "plan" or "random"."""
+    seed: int | None = None
+    """Of a random order."""
 
     def tests(self) -> Iterator[tuple[str, int, str]]:
         """Yield platform, serial and name of each test; the platform of those that are bound to none is ANY."""

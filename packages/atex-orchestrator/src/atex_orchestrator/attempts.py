@@ -1,0 +1,63 @@
+"""Attempts at tests on one machine, by the policy of its pool.
+
+Threads: the worker's own calls run(); add() is called by a thread of the executor's, and only while a test runs.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+from atex_executor import AddedTest, Executor, RunOutcome, SinkError
+from atex_fmf import Test
+from atex_provision import Machine
+
+from atex_orchestrator.results import FinalRecord
+from atex_orchestrator.settings import Shared
+
+
+class Attempts:
+    """Runs tests one after the other, and hands on what they ask for."""
+
+    def __init__(
+        self,
+        worker: int,
+        platform: str,
+        shared: Shared,
+        *,
+        broken: Callable[[Exception], None],
+    ) -> None:
+        """Run them for this worker; `broken` takes what keeps an added test from being written down."""
+        self.test: Test | None = None
+        """That runs, or ran last."""
+        self.record: FinalRecord | None = None
+        """How the last one ended."""
+        self._worker = worker
+        self._platform = platform
+        self._shared = shared
+        self._broken = broken
+        self._attempt = 0
+
+    def run(self, machine: Machine, executor: Executor, test: Test, attempt: int) -> RunOutcome:
+        """Run a test, whose final record is written and handed out when this returns. Raises what the policy raises."""
+        self.test, self._attempt = test, attempt
+        policy = self._shared.policy
+        outcome = policy.run_test(machine, executor, test, self._shared.sink, attempt)
+        self.record = msgspec.convert(outcome.record, FinalRecord)
+        policy.output_result(test, self.record)
+        return outcome
+
+    def add(self, asked: AddedTest) -> None:
+        """The test that runs asks for one more run of a test: write that down, then say it."""
+        if self.test is None:
+            raise RuntimeError(f"nothing runs that could ask for {asked.test}")
+        try:
+            event = self._shared.added.add(
+                asked,
+                worker=self._worker,
+                platform=self._platform,
+                by=self.test,
+                attempt=self._attempt,
+            )
+        except OSError as error:
+            self._broken(SinkError(f"a test can not be added: {error.strerror}"))
+        else:
+            self._shared.emit(event)
