@@ -12,4 +12,5 @@ pytest_plugins = [
     "tests.plugins.pythons",
     "tests.plugins.skips",
     "tests.plugins.slots",
+    "tests.plugins.workers",
 ]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
-PATIENCE = 20.0  # seconds
+PATIENCE = 60.0  # seconds
 
 
 class Background(Generic[T]):

@@ -26,7 +26,7 @@ from tests.machines import (
 )
 from tests.waits import eventually
 
-PATIENCE = 5.0  # seconds that containers have, after their test, to go
+PATIENCE = 30.0  # seconds that containers have, after their test, to go
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-PATIENCE = 20.0  # seconds; far more than anything here takes on a loaded box
+PATIENCE = 60.0  # seconds; far more than anything here takes on a loaded box
 
 
 class MachineError(Exception):

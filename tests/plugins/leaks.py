@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE = 5.0  # seconds that threads and processes have, after their test, to end
+PATIENCE = 30.0  # seconds that threads and processes have, after their test, to end
 MARK = "ATEX_TEST_RUN"  # environment variable: the pids of the test processes around a process, "/12//34/"
 
 

@@ -1,4 +1,7 @@
-"""How the agent's tests reach their agents: on this machine, or with `--over-ssh` through a real sshd."""
+"""How the agent's tests reach their agents: on this machine, or with `--over-ssh` through a real sshd.
+
+With `--over-ssh`, tests that reach no agent by a login are left out: they would be the same again.
+"""
 
 import subprocess
 import tempfile
@@ -16,6 +19,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--over-ssh", action="store_true", help="start agents through an sshd on this machine"
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("over_ssh"):
+        return
+    reaching: dict[bool, list[pytest.Item]] = {True: [], False: []}
+    for item in items:
+        reaching["login" in getattr(item, "fixturenames", ())].append(item)
+    items[:] = reaching[True]
+    config.hook.pytest_deselected(items=reaching[False])
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from atex_sut_agent.sut.listener import Listener
 from atex_sut_agent.sut.loop import Loop
 from atex_sut_agent.sut.results import GrammarError
 
-PATIENCE = 20.0  # seconds
+PATIENCE = 60.0  # seconds
 
 
 class Crowd(Listener):

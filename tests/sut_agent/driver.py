@@ -54,7 +54,7 @@ from atex_sut_agent.sut.slot import FOLDERS
 from tests.sut_agent.record import TEST, RunRecord
 
 SOURCES = str(Path(atex_sut_agent.__file__).parent)
-PATIENCE = 20.0  # seconds until a test that waits for the agent gives up
+PATIENCE = 60.0  # seconds until a test that waits for the agent gives up
 
 
 class Lost(Exception):
@@ -150,12 +150,22 @@ class Agent:
         return path
 
     def end(self) -> None:
-        """End the session, over a new attachment; what it runs is killed."""
-        if self.pid and is_alive(self.pid):
+        """End the session, over its last attachment or else a new one; what it runs is killed."""
+        if self.pid and is_alive(self.pid) and not self._ended_over_the_last_attachment():
             with contextlib.suppress(Lost):  # the daemon was ending just then
                 self.attach().end()
         for host in self._hosts:
             host.drop()
+
+    def _ended_over_the_last_attachment(self) -> bool:
+        """Whether that still stood: a new one costs as much as a short test."""
+        if not (self._hosts and self._hosts[-1].stands):
+            return False
+        try:
+            self._hosts[-1].end()
+        except (Lost, BrokenPipeError):
+            return False
+        return True
 
     def __enter__(self) -> Self:
         return self
@@ -204,6 +214,12 @@ class Host:
         self.stdin: IO[bytes] = self.bridge.stdin  # type: ignore[assignment]  # they are pipes
         self.stdout: IO[bytes] = self.bridge.stdout  # type: ignore[assignment]
         self.stderr: IO[bytes] = self.bridge.stderr  # type: ignore[assignment]
+
+    @property
+    def stands(self) -> bool:
+        """Whether it hears and answers the agent as a host does, as far as can be told from here."""
+        obliging = self.agent.speaking and self.applying and self.acknowledging
+        return obliging and not self.stdin.closed and self.bridge.poll() is None
 
     # The beginning ---------------------------------------------------------------------------------------
 

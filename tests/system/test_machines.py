@@ -27,7 +27,7 @@ from tests.machines import (
     sshd_missing,
 )
 
-PATIENCE = 10.0  # seconds
+PATIENCE = 60.0  # seconds
 
 
 def ssh(
