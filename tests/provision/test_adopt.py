@@ -18,6 +18,7 @@ from atex_provision import (
     LeaseError,
     LeaseInUse,
     LeaseJournal,
+    LocalProvisioner,
     NoLease,
     ProvisionError,
     SessionNote,
@@ -234,6 +235,31 @@ def test_a_backend_that_can_not_be_used(journal: LeaseJournal, backend: str, why
         adopt(lease)
     assert journal.leases() == [lease]
     journal.remove(lease.name)
+
+
+def test_a_session_is_taken_over(service: Service, journal: LeaseJournal, dead: Lease) -> None:
+    """It is noted once, as that of the process that goes on with it."""
+    theirs = SessionNote(id="a" * 32, holder=dead_holder())
+    journal.update(dead.name, sessions=(theirs,))
+    provisioner = adopt(dead.name)
+    with provisioner:
+        provisioner.note_session(SessionNote(id=theirs.id))
+        (note,) = journal.read(dead.name).sessions
+        assert note.holder is not None
+        assert note.holder.pid == os.getpid()
+        provisioner.forget_session(theirs.id)
+        assert journal.read(dead.name).sessions == ()
+
+
+def test_a_slot_of_this_machine_is_adopted(journal: LeaseJournal) -> None:
+    """Nobody else gets it meanwhile."""
+    lease = new_lease(
+    )
+    journal.open(lease)
+    with adopt(lease) as adopted, LocalProvisioner() as other:
+        assert (adopted.slot, other.slot) == ("0", "1")
+    with LocalProvisioner() as afterwards:
+        assert afterwards.slot == "0"
 
 
 def test_a_host_of_a_pool_is_adopted(sshd: Sshd, journal: LeaseJournal) -> None:

@@ -1,6 +1,6 @@
 """Runs fmf tests on one machine, through the agent."""
 
-from atex_executor.attempts import RunOutcome
+from atex_executor.attempts import RunOutcome, close_attempt
 from atex_executor.errors import (
     AgentUnavailable,
     ExecutorError,
@@ -54,6 +54,7 @@ __all__ = [
     "UnsupportedPhase",
     "UploadFailed",
     "check_plan",
+    "close_attempt",
     "discard",
     "folder_of_test",
     "read_journal",

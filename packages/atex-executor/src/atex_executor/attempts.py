@@ -104,9 +104,8 @@ class Attempts:
 
     def give_up(self, test: Test, sink: Sink, left: OpenAttempt, note: str) -> RunOutcome:
         """Record that what another process left does not go on. Raises SinkError."""
-        seconds = _age(left.begun)
-        record = Recorder(sink, left).close(infra(note), seconds=seconds)
-        return self._outcome(record, left.begun.started, seconds)
+        record = close_attempt(sink, left, note)
+        return self._outcome(record, left.begun.started, _age(left.begun))
 
     def _see_through(
         self, test: Test, sink: Sink, tree: str, begun: Attempt, left: OpenAttempt | None
@@ -167,6 +166,14 @@ class Attempts:
             metadata=metadata_text(test),
             tty=test.tty,
         )
+
+
+def close_attempt(sink: Sink, left: OpenAttempt, note: str) -> dict[str, Any]:
+    """Write and return the final record, `infra`, of an attempt that another process left and nobody goes on with.
+
+    Raises SinkError.
+    """
+    return Recorder(sink, left).close(infra(note), seconds=_age(left.begun))
 
 
 def _known(left: OpenAttempt) -> Begun:

@@ -34,7 +34,10 @@ class LineFile:
         with self._lock:
             written = os.write(self._fd, data)
             if written < len(data):
-                os.ftruncate(self._fd, self._end)
+                try:
+                    os.write(self._fd, data[written:])  # says why
+                finally:
+                    os.ftruncate(self._fd, self._end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._end += written
 

@@ -4,13 +4,13 @@ import time
 from collections.abc import Sequence
 
 import click
+from atex_orchestrator.garbage import NotGivenBack, give_back_all
 from atex_provision import Holder, JournalError, Lease, LeaseJournal
 
 from atex_cli.commands.machines import PURPOSE_OF_RUN, read_duration
 from atex_cli.commands.options import verbose_option
 from atex_cli.errors import Refused
 from atex_cli.exit_codes import INFRASTRUCTURE, PASSED
-from atex_cli.garbage import NotGivenBack, give_back_all
 from atex_cli.moments import age, moment
 from atex_cli.table import table
 from atex_cli.terminal import Terminal

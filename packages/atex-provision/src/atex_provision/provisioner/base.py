@@ -72,7 +72,8 @@ class Provisioner(ABC):
 
     def note_session(self, note: SessionNote) -> None:  # noqa: B027 (a default: nothing)
         """The session of an agent begins on the machine: whoever finds its lease after a crash
-        shall end it. To be called before the session is begun. Raises ProvisionError.
+        shall end it. To be called before the session is begun, or by who goes on with that of a dead
+        process. Raises ProvisionError.
         """
 
     def forget_session(self, session: str) -> None:  # noqa: B027

@@ -211,10 +211,12 @@ class LeasedProvisioner(Provisioner):
 
     def note_session(self, note: SessionNote) -> None:
         ours = msgspec.structs.replace(note, holder=Holder.myself())
-        self.journal.amend(
-            self._reserved().lease,
-            lambda lease: msgspec.structs.replace(lease, sessions=(*lease.sessions, ours)),
-        )
+
+        def change(lease: Lease) -> Lease:
+            others = tuple(other for other in lease.sessions if other.id != note.id)
+            return msgspec.structs.replace(lease, sessions=(*others, ours))
+
+        self.journal.amend(self._reserved().lease, change)
 
     def forget_session(self, session: str) -> None:
         def change(lease: Lease) -> Lease:

@@ -22,17 +22,24 @@ class _Slots:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._taken: dict[int, str] = {}
+        self._taken: dict[str, int] = {}
 
     def take(self, lease: str) -> int:
+        """One that is free."""
         with self._lock:
-            slot = next(number for number in itertools.count() if number not in self._taken)
-            self._taken[slot] = lease
+            taken = self._taken.values()
+            slot = next(number for number in itertools.count() if number not in taken)
+            self._taken[lease] = slot
             return slot
+
+    def take_over(self, lease: str, slot: int) -> None:
+        """The one that the process had that the lease was adopted from."""
+        with self._lock:
+            self._taken[lease] = slot
 
     def give_back(self, lease: str) -> None:
         with self._lock:
-            self._taken = {slot: taker for slot, taker in self._taken.items() if taker != lease}
+            self._taken.pop(lease, None)
 
 
 _slots = _Slots()
@@ -58,6 +65,12 @@ class LocalProvisioner(LeasedProvisioner):
     def _describe(self, lease: Lease, connection: Connection) -> Machine:
         slot = lease.resource.get("slot", "0")
         return Machine(name=connection.name, connection=connection, slot=slot)
+
+    def _take(self, lease: Lease, *, ours: bool) -> None:
+        super()._take(lease, ours=ours)
+        slot = lease.resource.get("slot", "")
+        if ours and slot.isdecimal():
+            _slots.take_over(lease.name, int(slot))
 
     def _free(self, lease: Lease) -> None:
         _slots.give_back(lease.name)
