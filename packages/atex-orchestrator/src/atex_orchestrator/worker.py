@@ -18,6 +18,7 @@ import msgspec
 from atex_executor import (
     Executor,
     ExecutorError,
+    MachineBusy,
     MachineLost,
     Pack,
     PackFailed,
@@ -316,7 +317,7 @@ class Worker:
 
 
 def _comes_again(error: Exception | str) -> bool:
-    """Whether what failed on a machine before its tests would do so there again: not where it was lost meanwhile."""
+    """Whether what failed on a machine before its tests would do so there again: not where it was lost, or not free."""
     if isinstance(error, PhaseFailed):
         return error.status != "infra"
-    return not isinstance(error, MachineLost | ProvisionError)
+    return not isinstance(error, MachineLost | MachineBusy | ProvisionError)
