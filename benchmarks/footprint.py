@@ -5,12 +5,13 @@ results each, and processor time while all machines wait for a long test.
 import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.machines import light_hosts
 from benchmarks.peers.environment import if_available
-from benchmarks.pools import ATEX, TIMES, older_atex, pool, timed
+from benchmarks.pools import TIMES, atex, older_atex, pool, timed
 from benchmarks.rounds import side_by_side, start
 from benchmarks.table import Row, print_table
 from tests.machines import LightHost
@@ -42,7 +43,7 @@ class _Usage(NamedTuple):
 def main() -> None:
     """Measure all, and print the tables."""
     rounds = start(__doc__)
-    commands = {"ATEX": ATEX}
+    commands = {"ATEX": atex()}
     with if_available():
         commands["older atex 1.2"] = older_atex()
     with light_hosts(MACHINES) as hosts:
@@ -66,7 +67,7 @@ def _at_work(
         threads[subject].append(max(usage.threads for usage in usages))
         return max(usage.resident for usage in usages)
 
-    subjects = {subject: lambda subject=subject: resident(subject) for subject in commands}
+    subjects = {subject: partial(resident, subject) for subject in commands}
     print_table(f"{MACHINES} machines at work, resident", "MiB", side_by_side(subjects, rounds))
     rows = [Row(*item) for item in threads.items()]
     print_table(f"{MACHINES} machines at work, threads", "threads", rows)
@@ -88,7 +89,7 @@ def _idle(commands: Mapping[str, Sequence[str]], hosts: Sequence[LightHost], rou
         wakes[subject].append((after.wakes - before.wakes) / IDLE / MACHINES)
         return 100 * (after.seconds - before.seconds) / IDLE / MACHINES
 
-    subjects = {subject: lambda subject=subject: percent(subject) for subject in commands}
+    subjects = {subject: partial(percent, subject) for subject in commands}
     print_table("Processor time of an idle machine", "% of a core", side_by_side(subjects, rounds))
     rows = [Row(*item) for item in wakes.items()]
     print_table("Wake-ups of an idle machine", "a second", rows)

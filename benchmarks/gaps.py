@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.machines import light_hosts
 from benchmarks.peers.environment import if_available
-from benchmarks.pools import ATEX, gaps, older_atex, run_pool, timed
+from benchmarks.pools import atex, gaps, older_atex, run_pool, timed
 from benchmarks.rounds import side_by_side, start
 from benchmarks.table import Row, print_table
 from tests.machines import LightHost
@@ -31,7 +31,7 @@ def _measure(hosts: Sequence[LightHost], seconds: int, each: int, rounds: int) -
         spans = run_pool(command, hosts, tests)
         return statistics.median(gap for machine in spans for gap in gaps(machine)) * 1000
 
-    subjects: dict[str, Callable[[], float]] = {"ATEX": lambda: measure(ATEX)}
+    subjects: dict[str, Callable[[], float]] = {"ATEX": lambda: measure(atex())}
     with if_available():
         command = older_atex()
         subjects["older atex 1.2"] = lambda: measure(command)

@@ -34,8 +34,9 @@ def older_atex() -> list[str]:
     return [str(python), str(Path(__file__).with_name("peers") / "older_pool.py")]
 
 
-ATEX = [sys.executable, "-m", "benchmarks.run_pool"]
-"""The command that runs a pool of ours."""
+def atex(way: str = "longest") -> list[str]:
+    """The command that runs a pool of ours; `way` as in `run_pool.py`."""
+    return [sys.executable, "-m", "benchmarks.run_pool", way]
 
 
 @contextmanager
