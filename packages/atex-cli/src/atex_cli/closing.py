@@ -33,6 +33,8 @@ def print_summary(summary: Summary, terminal: Terminal) -> None:
         _print_kept(kept, terminal)
     terminal.say()
     terminal.say(_count(summary, terminal))
+    if summary.info.order == "random":
+        terminal.say(f"Order: --order random --seed {summary.info.seed}")
     terminal.say(f"Results: {summary.folder}")
     for machine, reason in summary.left.items():
         terminal.complain(

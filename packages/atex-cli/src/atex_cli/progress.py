@@ -33,7 +33,7 @@ class Progress:
             case events.TestFinished() if not self._quiet:
                 self._terminal.say(self._finished(event))
             case events.TestsGivenUp(serials=serials) if not self._quiet:
-                status = self._terminal.status("infra", STATUS_WIDTH)
+                status = self._terminal.status(event.status, STATUS_WIDTH)
                 count = "1 test" if len(serials) == 1 else f"{len(serials)} tests"
                 self._terminal.say(f"{status} {count} of {event.platform} not started")
             case (

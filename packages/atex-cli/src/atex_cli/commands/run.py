@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 import click
 from atex_executor import Mask
@@ -21,6 +22,7 @@ from atex_cli.commands.machines import (
     read_pools,
 )
 from atex_cli.commands.options import verbose_option
+from atex_cli.commands.scheduling import Scheduling, check_scheduling, scheduling_options
 from atex_cli.commands.suites import notices_of, read_suites
 from atex_cli.commands.tree import Context, context_option, selection_options, tree_argument
 from atex_cli.commands.variables import read_environment, read_secrets, variable_options
@@ -67,6 +69,7 @@ from atex_cli.terminal import Terminal
     is_flag=True,
     help="Keep the machine of a failed test, one for each platform, until its time is up; say how to log in.",
 )
+@scheduling_options
 @click.option("-q", "--quiet", is_flag=True, help="No line for each finished test.")
 @verbose_option
 @click.pass_obj
@@ -89,6 +92,7 @@ def command(
     become: bool,
     hold_failed: bool,
     quiet: bool,
+    **scheduling: Unpack[Scheduling],
 ) -> int:
     """Run the tests of the fmf tree in TREE (by default the current folder) on machines.
 
@@ -97,6 +101,7 @@ def command(
     """
     staffs = read_pools(on, context, identity)
     check_held(on)
+    check_scheduling(scheduling)
     variables = read_environment(environment, os.environ)
     secrets = read_secrets(secret, os.environ)
     platforms = [staff.platform for staff in staffs]
@@ -115,6 +120,7 @@ def command(
         become=become,
         exclude=exclude,
         hold_failed=hold_failed,
+        **scheduling,
     )
     orchestrator.subscribe(
         Progress(terminal, folder / FILES, width=_longest_name(suites), quiet=quiet)
