@@ -64,7 +64,7 @@ def run_atex(atex: Atex, host: LightHost, tree: Path, plan: str, *options: str) 
     """Run a plan under ATEX."""
     words = ["--on", f"ssh:{host.user}@{host.address}", "--identity", str(host.identity)]
     words += [*_context(tree, tree), "--output", str(atex.results)]
-    done = atex("run", tree, "--plan", plan, *words, *options)
+    done = atex("run", tree, "--plan", plan, "--order", "plan", *words, *options)
     records = list(read_records(atex.results)) if atex.results.exists() else []
     verdicts, parts, files = {}, [], []
     for record in records:
