@@ -243,7 +243,6 @@ class PoolRun:
             return  # of one whose time was up
         if isinstance(event, TestFinished):
             self._running.pop(worker.number, None)
-            self._learn(event)
         if isinstance(event, MachineReleased):
             self._ended.append(self._workers.pop(worker.number))
         if isinstance(event, TestAdded):
@@ -262,6 +261,8 @@ class PoolRun:
             self._carry_out(self._scheduler.add(event.platform, test, time.time()))
         else:
             self._carry_out(self._scheduler.handle(event, time.time()))
+        if isinstance(event, TestFinished):
+            self._learn(event)  # when the machine has its next test: it need not wait for a disk
 
     def _learn(self, event: TestFinished) -> None:
         """Remember how long a test takes that came to a verdict."""
