@@ -1,6 +1,6 @@
-"""Fuzzes one target with atheris (libFuzzer), guided by what it covers of our packages:
+"""Fuzzes targets with atheris (libFuzzer), guided by what they cover of our packages; several at once:
 
-    scripts/hatch run fuzz:fuzz control_parser --seconds 30
+    scripts/hatch run fuzz:fuzz control_parser frame_decoder --seconds 30
     scripts/hatch run fuzz:fuzz frame_decoder --repeat findings/crash-...
 
 A target is a module of this folder with `fuzz(data)`, which raises for what should never be; `seeds()`, the inputs to
@@ -11,6 +11,7 @@ target's test as a regression.
 import argparse
 import importlib
 import logging
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -26,14 +27,25 @@ MEMORY = 1024  # MiB
 def main() -> None:
     """Fuzz, or repeat a finding; the process ends with what went wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
-    parser.add_argument("target", choices=TARGETS)
+    parser.add_argument("targets", nargs="+", choices=TARGETS, metavar="target")
     parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--repeat", type=Path, metavar="FILE", help="an input that failed")
     options = parser.parse_args()
+    if len(options.targets) > 1:
+        sys.exit(_each(options.targets, sys.argv[1:]))
+    (target,) = options.targets
     if options.repeat:
-        importlib.import_module(f"tests.fuzz.{options.target}").fuzz(options.repeat.read_bytes())
+        importlib.import_module(f"tests.fuzz.{target}").fuzz(options.repeat.read_bytes())
         return
-    _fuzz(options.target, options.seconds)
+    _fuzz(target, options.seconds)
+
+
+def _each(targets: list[str], arguments: list[str]) -> int:
+    """Do so for each target in a process of its own, side by side; return the worst exit code."""
+    options = [argument for argument in arguments if argument not in targets]
+    command = [sys.executable, "-m", "tests.fuzz", *options]
+    processes = [subprocess.Popen([*command, target]) for target in targets]
+    return max(abs(process.wait()) for process in processes)
 
 
 def _fuzz(name: str, seconds: int) -> None:
