@@ -12,6 +12,7 @@ from atex_executor import (
     UnsupportedPhase,
     UploadFailed,
 )
+from atex_executor import executor as executors
 from atex_fmf import Phase, Plan, Test
 from atex_provision import Channel, Connection, LocalConnection
 
@@ -249,14 +250,17 @@ def test_cancel(connection: Connection, execute: Execute, run: Run, at_once: boo
     assert run.records() == [outcome.record, refused.record]
 
 
-def test_a_second_cancel_makes_it_sooner(local: Connection, execute: Execute, run: Run) -> None:
+def test_a_second_cancel_makes_it_sooner(
+    local: Connection, execute: Execute, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors, "_CANCEL_GRACE", 600.0)
     executor = execute(local, "trap '' INT; echo ready; sleep 60 & wait; sleep 60")
     output = run.sink.folder / "files/local/test/@1.1/output.txt"
     running = Background(lambda: executor.run(executor.suite.tests[0], run.sink))
     eventually(output.exists)
     executor.cancel("first")
     executor.cancel("second", at_once=True)
-    outcome = running.result(timeout=4)
+    outcome = running.result()
     assert (outcome.status, outcome.note) == ("infra", "first")
 
 

@@ -269,7 +269,7 @@ def test_another_process_takes_the_session(
         with other.open(command) as channel:
             channel.send(encode_host_message(End(), 99))
             outcome = running.result()
-            while channel.receive(100_000, timeout=10):
+            while channel.receive(100_000, timeout=60):
                 pass  # until it has ended
     assert outcome.note == "another process has taken over the session"
     assert outcome.machine_lost

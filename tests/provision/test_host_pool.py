@@ -307,7 +307,7 @@ def progress(provisioner: Provisioner) -> list[tuple[Moment, str]]:
 
 
 def quickly(host: Host) -> Connection:
-    return SshConnection(host, timeout=1)
+    return SshConnection(host, timeout=4)
 
 
 def test_a_host_that_was_set_aside_is_tried_again_when_it_is_needed(
@@ -320,7 +320,7 @@ def test_a_host_that_was_set_aside_is_tried_again_when_it_is_needed(
     said = progress(first)
     assert first.reserve().name == host_of(up).name
     [words] = [words for moment, words in said if moment == "wait"]
-    assert words.startswith(f"{down.address}:22: no answer in 1 s")
+    assert words.startswith(f"{down.address}:22: no answer in 4 s")
     assert "; set aside for " in words
     waiting = Background(second.reserve)
     with still_waiting(waiting):

@@ -1,6 +1,7 @@
 """Hosts that are reset or rebooted before each lease."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from atex_provision.provisioner.reboot import reboot
 
 from tests.machines import LightHost, Sshd
 from tests.machines.login import host_of
-from tests.waits import Background, eventually, still_waiting
+from tests.waits import PATIENCE, Background, eventually, still_waiting
 
 
 def reboots(light_host: LightHost, **options: object) -> Host:
@@ -28,7 +29,7 @@ def reboots(light_host: LightHost, **options: object) -> Host:
 
 
 def quickly(host: Host) -> Connection:
-    return SshConnection(host, timeout=1)
+    return SshConnection(host, timeout=4)
 
 
 def succeeds(pool: HostPool) -> bool:
@@ -39,12 +40,15 @@ def succeeds(pool: HostPool) -> bool:
         return False
 
 
-def begins(provisioner: Provisioner, words: str) -> threading.Event:
-    """An event: the reservation has said so."""
+def begins(
+    provisioner: Provisioner, words: str, then: Callable[[], None] = lambda: None
+) -> threading.Event:
+    """An event: the reservation has said so; `then` is done before it goes on."""
     begun = threading.Event()
 
     def listen(moment: str, said: str) -> None:
-        if moment == "boot" and words in said:
+        if moment == "boot" and words in said and not begun.is_set():
+            then()
             begun.set()
 
     provisioner.on_progress = listen
@@ -67,7 +71,7 @@ def test_a_host_may_come_up_some_time_after_its_reset(light_host: LightHost) -> 
     provisioner = HostPool([host], connection=quickly).provisioner()
     begun = begins(provisioner, "no answer")
     waiting = Background(provisioner.reserve)
-    assert begun.wait(10)
+    assert begun.wait(PATIENCE)
     light_host.heal()
     waiting.result()
     provisioner.release()
@@ -75,7 +79,7 @@ def test_a_host_may_come_up_some_time_after_its_reset(light_host: LightHost) -> 
 
 def test_only_a_host_that_was_reset_gets_time_to_come_up(sshd: Sshd) -> None:
     sshd.stop()
-    host = host_of(sshd, reset="true", reset_time=2.5)
+    host = host_of(sshd, reset="true", reset_time=3)
     provisioner = HostPool([host, Host(address="127.0.0.1", port=1)]).provisioner()
     said: list[str] = []
     provisioner.on_progress = lambda moment, words: said.append(words)
@@ -165,14 +169,13 @@ def test_a_host_that_cannot_say_which_boot_it_is_is_not_rebooted(
 
 def test_a_host_that_does_not_come_back(light_host: LightHost) -> None:
     """It is waited for, but not for ever."""
-    host = reboots(light_host, reboot_time=4)
+    host = reboots(light_host, reboot_time=9)
     pool = HostPool([host], connection=quickly, pause=0.1)
     provisioner = pool.provisioner()
-    begun = begins(provisioner, "trying again")
+    begun = begins(provisioner, "trying again", light_host.cut)
     waiting = Background(provisioner.reserve)
-    assert begun.wait(10)
-    light_host.cut()
-    with pytest.raises(NoMachine, match=r"not back 4 s after its reboot: .*no answer in 1 s"):
+    assert begun.wait(PATIENCE)
+    with pytest.raises(NoMachine, match=r"not back 9 s after its reboot: .*no answer in 4 s"):
         waiting.result()
     light_host.heal()
     eventually(lambda: succeeds(pool))
@@ -195,10 +198,9 @@ def test_why_a_reboot_failed(sshd: Sshd, command: str, says: str) -> None:
 def test_abort_ends_a_reboot(light_host: LightHost) -> None:
     pool = HostPool([reboots(light_host)], connection=quickly, pause=0.1)
     provisioner = pool.provisioner()
-    begun = begins(provisioner, "trying again")
+    begun = begins(provisioner, "trying again", light_host.cut)
     waiting = Background(provisioner.reserve)
-    assert begun.wait(10)
-    light_host.cut()
+    assert begun.wait(PATIENCE)
     with still_waiting(waiting):
         provisioner.abort()
         with pytest.raises(Aborted):

@@ -175,6 +175,6 @@ def test_close_at_any_moment(sshd: Sshd, light_host: LightHost, home: Path) -> N
         connection.close()
         with closed_meanwhile():
             connecting.result()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20
         connection.close()
         eventually(lambda: threading.active_count() == before)

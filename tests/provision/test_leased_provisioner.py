@@ -168,7 +168,7 @@ def test_whoever_hears_of_the_progress_may_abort(
     started = time.monotonic()
     with pytest.raises(Aborted):
         provisioner.reserve()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
     assert service.machines == set()
     assert journal.leases() == []
     assert provisioner.left is None

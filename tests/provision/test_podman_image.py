@@ -297,7 +297,7 @@ def test_a_provisioner_prepares_and_may_be_aborted_meanwhile(bare_image: str) ->
     eventually(lambda: containers_of_lease(lease.name) == [preparing(lease.name)])
     began = time.monotonic()
     aborted.abort()
-    assert time.monotonic() - began < 10  # 5 s, on a box that does nothing else
+    assert time.monotonic() - began < 60  # 5 s, on a box that does nothing else
     with pytest.raises(Aborted):
         reserving.result()
     eventually(lambda: not LeaseJournal().leases())

@@ -123,8 +123,8 @@ def test_without_a_place_for_its_last_words_nothing_is_left(
 
 def test_a_silent_command_times_out_and_is_ended(home: Path, tmp_path: Path) -> None:
     say(home, f"ProxyCommand sh -c 'echo $$ >{tmp_path / 'pid'}; echo wait >&2; sleep 1000'\n")
-    with pytest.raises(ConnectTimeout, match=r"no answer to the ssh handshake in 0\.5 s by way of"):
-        SshConnection(Host(address="box"), timeout=0.5).connect()
+    with pytest.raises(ConnectTimeout, match=r"no answer to the ssh handshake in 3 s by way of"):
+        SshConnection(Host(address="box"), timeout=3).connect()
     eventually(lambda: is_gone(tmp_path / "pid"))
     connection = SshConnection(Host(address="box"))
     connecting = Background(connection.connect)
@@ -134,7 +134,7 @@ def test_a_silent_command_times_out_and_is_ended(home: Path, tmp_path: Path) -> 
     connection.close()
     with pytest.raises(CannotConnect, match="closed while it was being made"):
         connecting.result()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 20  # of thirty
 
 
 def test_a_command_that_takes_nothing_any_more(

@@ -419,7 +419,7 @@ def test_close_ends_a_connect_that_waits(stage: str, request: pytest.FixtureRequ
         connection.close()
         with pytest.raises(CannotConnect, match="closed while it was being made"):
             connecting.result()
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 20  # of thirty
 
 
 def test_at_most_eight_handshakes_at_once() -> None:

@@ -13,7 +13,7 @@ KNOCK = """\
 import os, socket, sys
 bridge = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 bridge.connect("\\0atex-" + sys.argv[1])
-bridge.settimeout(10)
+bridge.settimeout(60)
 try:
     bridge.send(b"x")
     print(repr(bridge.recv(1)))
@@ -46,7 +46,7 @@ def test_somebody_elses_bridge_is_sent_away(agent: Agent) -> None:
         extra_groups=[],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert knock.stdout == "b''\n", knock.stderr

@@ -93,23 +93,21 @@ def test_where_the_spool_is_full_it_waits_and_its_clock_stands_still(agent: Agen
     size = 12 * MIB
     host = agent.attach(memory=MIB, spool=2 * MIB)
     begin = time.monotonic()
-    run = host.start(flood(size), limit=4)
+    run = host.start(flood(size), limit=8)
     host.drop()
     pid = leader(agent)
     wait_until(lambda: spooled(agent) >= 2 * MIB, "the spool is full")
-    wait_until(lambda: time.monotonic() > begin + 5, "its time would be up")
+    wait_until(lambda: time.monotonic() > begin + 9, "its time would be up")
     assert is_alive(pid)
     assert spooled(agent) < 2 * MIB + 300_000
     record = agent.attach().wait(run)
     assert_all_came(record, size)
     assert record.exited.ended_by == "itself"
-    (note,) = record.notes
-    waited = re.fullmatch(
-        r"for ([\d.]+) s no host took anything: the test had to wait, and its clock stood still",
-        note,
-    )
-    assert waited
-    assert float(waited[1]) > 0.5
+    words = r"for ([\d.]+) s no host took anything: the test had to wait, and its clock stood still"
+    first, *more = (re.fullmatch(words, note) for note in record.notes)
+    assert first
+    assert float(first[1]) > 0.5
+    assert all(more)  # of a host that could not keep up when it was back
     assert resident(agent) < 25 * MIB
 
 

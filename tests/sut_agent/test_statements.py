@@ -91,7 +91,7 @@ def test_abort_leaves_five_seconds(host: Host) -> None:
         "abort",
         "",
     )
-    assert 5 <= time.monotonic() - begin < 15
+    assert 5 <= time.monotonic() - begin < 60
 
 
 def test_abort_in_the_last_words_counts(host: Host) -> None:
@@ -144,19 +144,20 @@ FLOOD = "echo up; read <go; head -c 8000000 /dev/zero; echo done"
 
 def test_the_clock_stands_still_while_no_host_takes_anything(agent: Agent) -> None:
     host = agent.attach(memory=65536, spool=0)
-    run = host.start(f"mkfifo go; {FLOOD}", limit=2)
+    run = host.start(f"mkfifo go; {FLOOD}", limit=5)
     host.wait_for_output(run, b"up\n")
     host.drop()
     write_fifo(agent.folder / "go", b"on\n")
-    time.sleep(3)  # beyond the limit
+    time.sleep(5.5)  # beyond the limit
     record = agent.attach().wait(run)
     assert (record.exited.ended_by, record.exited.exit_code) == ("itself", 0)
     assert record.output.endswith(b"done\n")
-    (note,) = record.notes
-    assert note.startswith("for ")
-    assert note.endswith(
-        " s no host took anything: the test had to wait, and its clock stood still"
-    )
+    assert record.notes
+    for note in record.notes:  # more than one, of a host that could not keep up when it was back
+        assert note.startswith("for ")
+        assert note.endswith(
+            " s no host took anything: the test had to wait, and its clock stood still"
+        )
 
 
 def test_who_floods_an_attached_host_pays_with_its_own_time(agent: Agent) -> None:
