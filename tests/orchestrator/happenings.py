@@ -10,8 +10,10 @@ from atex_orchestrator.events import (
     MachineReleased,
     TestFinished,
 )
-from atex_orchestrator.scheduling import Decision, Pool, Run
+from atex_orchestrator.scheduling import Decision, Pool, Rules, Run
 from atex_orchestrator.scheduling.scheduler import Scheduler
+
+DEFAULT = Rules()
 
 
 def plan(count: int) -> list[Test]:
@@ -64,8 +66,8 @@ def not_kept(worker: int, platform: str = "p") -> MachineNotKept:
     return MachineNotKept(worker=worker, platform=platform, machine=f"m{worker}", reason="no")
 
 
-def one_platform(tests: int, *sizes: int) -> Scheduler:
-    return Scheduler({"p": plan(tests)}, [Pool("p", size) for size in sizes])
+def one_platform(tests: int, *sizes: int, rules: Rules = DEFAULT) -> Scheduler:
+    return Scheduler({"p": plan(tests)}, [Pool("p", size) for size in sizes], rules=rules)
 
 
 def runs(decisions: list[Decision]) -> list[tuple[int, int]]:

@@ -6,7 +6,8 @@ from typing import get_args
 
 from atex_orchestrator.events import During
 from atex_orchestrator.scheduling import Decision, GiveUp, Keep, Release, Reserve, Run
-from atex_orchestrator.scheduling.scheduler import REPLACEMENTS, Scheduler
+from atex_orchestrator.scheduling.scheduler import Scheduler
+from atex_orchestrator.scheduling.staff import REPLACEMENTS
 from hypothesis import strategies as st
 
 from tests.orchestrator.happenings import expired, failed, finished, not_kept, ready, released

@@ -1,8 +1,10 @@
 """The scheduler, event by event."""
 
 import msgspec
-from atex_orchestrator.scheduling import GiveUp, Pool, Release, Reserve, Run
-from atex_orchestrator.scheduling.scheduler import REASONS, REPLACEMENTS, Scheduler
+from atex_orchestrator.scheduling import GiveUp, Pool, Release, Reserve, Rules, Run
+from atex_orchestrator.scheduling.reasons import REASONS
+from atex_orchestrator.scheduling.scheduler import Scheduler
+from atex_orchestrator.scheduling.staff import REPLACEMENTS
 
 from tests.orchestrator.happenings import (
     expired,
@@ -137,15 +139,14 @@ def test_the_last_lines_of_a_phase_are_in_the_note() -> None:
     ]
 
 
-def test_a_machine_lost_in_a_test_takes_no_other() -> None:
+def test_a_machine_lost_in_a_test_is_replaced_and_the_test_tried_again() -> None:
     scheduler = one_platform(2, 1)
     scheduler.start(0.0)
     scheduler.handle(ready(1), 0.0)
-    [give_up] = scheduler.handle(failed(1, "m1: lost", during="test"), 0.0)
-    assert isinstance(give_up, GiveUp)
+    assert scheduler.handle(failed(1, "m1: lost", during="test"), 0.0) == []
     assert scheduler.handle(finished(1, 1, status="infra"), 0.0) == [Release(1)]
-    scheduler.handle(released(1), 0.0)
-    assert scheduler.done
+    assert scheduler.handle(released(1), 0.0) == [Reserve(2, 0)]
+    assert runs(scheduler.handle(ready(2), 0.0)) == [(2, 1)]
 
 
 def test_a_platform_in_trouble_leaves_the_others_alone() -> None:
@@ -176,8 +177,8 @@ def test_stop_gives_up_what_waits_and_starts_nothing_more() -> None:
     assert scheduler.stop("again") == []
 
 
-def test_a_test_that_kills_the_agent_is_run_once_more_on_the_same_machine() -> None:
-    scheduler = one_platform(2, 1)
+def test_a_test_that_kills_the_agent_is_run_once_more_whatever_is_set() -> None:
+    scheduler = one_platform(2, 1, rules=Rules(infra_retries=0))
     scheduler.start(0.0)
     scheduler.handle(ready(1), 0.0)
     [again] = scheduler.handle(finished(1, 1, agent_died=True), 0.0)

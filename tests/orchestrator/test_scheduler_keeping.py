@@ -48,7 +48,7 @@ def test_without_being_asked_no_machine_is_kept() -> None:
 
 
 def test_only_machines_of_failed_tests_are_kept() -> None:
-    for status in ("pass", "info", "skip", "warn", "infra"):
+    for status in ("pass", "info", "skip", "warn"):
         assert holding(1, 1).handle(finished(1, 1, status=status), 0.0) == [Release(1)]
     assert holding(1, 1).handle(finished(1, 1, status="error"), 0.0) == [Keep(1)]
 
@@ -83,9 +83,10 @@ def test_a_machine_that_is_coming_takes_nothing_yet() -> None:
 
 def test_a_machine_that_a_test_took_out_of_use_is_kept_also_where_it_is_the_last() -> None:
     scheduler = holding(2, 1)
-    [give_up] = scheduler.handle(failed(1, "it burns", during="test"), 0.0)
-    assert isinstance(give_up, GiveUp)
+    scheduler.handle(failed(1, "it burns", during="test"), 0.0)
     assert scheduler.handle(finished(1, 1, status="error"), 0.0) == [Keep(1)]
+    [give_up] = scheduler.handle(released(1), 0.0)
+    assert isinstance(give_up, GiveUp)
 
 
 def test_no_machine_is_kept_when_the_run_is_stopped() -> None:

@@ -3,7 +3,8 @@
 from collections import Counter
 
 from atex_orchestrator.scheduling import GiveUp, Pool, Release, Reserve, Rules
-from atex_orchestrator.scheduling.scheduler import REPLACEMENTS, Scheduler
+from atex_orchestrator.scheduling.scheduler import Scheduler
+from atex_orchestrator.scheduling.staff import REPLACEMENTS
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,19 +3,16 @@
 Pure: no clock, no threads, no I/O, so that it is tested and simulated without any of them. Whoever owns it carries
 the decisions out, in their order, and says by events what came of them.
 
-The rules: tests of a platform start in the plan's order; a free machine takes the next one; nobody waits for the last
-machine to come; no more machines are asked for than there are tests waiting; a machine that nothing is left for is
-let go at once; one that failed is not used again; one that was reserved and failed before its first test is replaced,
-when it is given back and after those that nobody asked for yet, so many times for a platform; one whose lease has ended
-likewise, any number of times; a platform without machines gives its waiting tests up; a test under which the agent was
-killed is run once more, where it was. Every test is decided upon: it is run, or given up. Where that is asked for, one
-machine of each platform on which a test failed is kept as it is, but not while tests are waiting and no other is there:
-one that is coming may never come. Where that proves impossible it goes on, and none of its pool is tried again.
+The rules: a free machine takes the next test that it may (choice.py), of its platform or of none, in the order of
+their rank. Tests are tried again as `Rules` say (tries.py), on a machine that did not have them while another one takes
+tests. Nobody waits for the last machine to come; no more machines are asked for than there are tests waiting; one that
+nothing is left for is let go at once, but for as many as there are running tests that may come back. Each that is gone
+leaves its slot to another one, which is asked for while tests wait; so many that fail before their first test in a
+row, and each that could not be reserved, leave none; a platform without machines gives its waiting tests up. Every test
+is decided upon: it is run, or given up.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from enum import Enum, auto
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from atex_fmf import Test
@@ -29,57 +26,29 @@ from atex_orchestrator.events import (
     MachineReleased,
     TestFinished,
 )
+from atex_orchestrator.scheduling.choice import Choice
 from atex_orchestrator.scheduling.decisions import (
     Decision,
     GiveUp,
     Keep,
     Pool,
     Release,
-    Reserve,
     Run,
 )
 from atex_orchestrator.scheduling.hooks import Hooks
-from atex_orchestrator.scheduling.rules import Rules
-from atex_orchestrator.scheduling.tries import Tries
+from atex_orchestrator.scheduling.rules import FAILURES, Rules
+from atex_orchestrator.scheduling.staff import REPLACEMENTS, State, Worker
+from atex_orchestrator.scheduling.staffing import Staffing
+from atex_orchestrator.scheduling.tries import Job, Tries
 
-REPLACEMENTS = 10  # of machines that failed before their first test, for each platform
-REASONS = 10  # of machines that failed, named in the note of each test that is given up; events.jsonl has all
-LONGEST_NOTE = 8000  # characters; each test that is given up repeats it
 WORTH_A_LOOK = ("fail", "error")  # statuses for which a machine may be kept
 
 
-class _State(Enum):
-    COMING = auto()
-    FREE = auto()
-    BUSY = auto()
-    KEPT = auto()  # unless MachineNotKept comes
-    LEAVING = auto()  # failed or let go: takes no test
-
-
-class _Worker:
-    def __init__(self, platform: "_Platform", pool: int) -> None:
-        self.platform = platform
-        self.pool = pool
-        self.state = _State.COMING
-        self.test: Test | None = None  # that it runs, or ran last
-        self.is_replaced = False
-
-
-class _Platform:
-    def __init__(self, name: str, tests: Iterable[Test]) -> None:
-        self.name = name
-        self.waiting = deque(tests)
-        self.unused: deque[int] = deque()  # the pool of each machine that can be asked for
-        self.coming: set[int] = set()
-        self.usable = 0  # workers that are not leaving
-        self.replaced = 0  # machines so far
-        self.due = 0  # machines that will be asked for when those that they replace are given back
-        self.failures: list[MachineFailed] = []
-        self.has_kept = False  # a machine
-
-
 class Scheduler:
-    """Decides for all platforms and pools of one run. Not thread-safe: one owner calls it."""
+    """Decides for all platforms and pools of one run. Not thread-safe: one owner calls it.
+
+    `now` is always the time in seconds since the epoch.
+    """
 
     def __init__(
         self,
@@ -90,217 +59,313 @@ class Scheduler:
         hooks: Hooks = Hooks(),
         anywhere: Sequence[Test] = (),
         rank: Callable[[str, Test], Any] | None = None,
-        hired: int = 0,
+        workers: int = 0,
     ) -> None:
         """Take the tests of each platform, and the pools, each of a known platform.
 
         `anywhere`: tests that are bound to no platform; a machine of any runs them. `rank(platform, test)` is a key by
         which tests are started, the smallest first, tests that are bound to none by `rank(ANY, test)`; ties, and all
-        without it, in the order given. Workers are counted on from `hired`.
+        without it, in the order given. New workers are counted on from `workers`.
         """
-        self._hold_failed = rules.hold_failed
-        self._platforms = {
-            name: _Platform(name, of_platform) for name, of_platform in tests.items()
-        }
-        self._workers: dict[int, _Worker] = {}
+        self._rules = rules
+        self._hooks = hooks
+        self._staff = Staffing(tests, anywhere, pools, rank, spares=rules.spares, workers=workers)
+        self._choice = Choice(hooks, self._staff.anywhere)
         self._not_keepable: set[int] = set()  # pools
-        self._hired = hired
-        self._stopped = False
-        for index, pool in enumerate(pools):
-            self._platforms[pool.platform].unused.extend([index] * pool.size)
+        self._failed = 0  # tests, in their last attempt
+        self._started = False
 
     @property
     def done(self) -> bool:
         """Whether nothing is left to decide: every test was, and every worker has ended."""
-        return not self._workers and not any(
-            platform.waiting for platform in self._platforms.values()
+        return not self._staff.workers and not any(
+            waiting.count for waiting in self._staff.all_waiting()
         )
 
-    def restore(self, platform: str, serial: int, tries: Tries) -> None:
-        """Before start(): attempts at this test were made by a process that is gone."""
-        raise NotImplementedError
+    def tries(self, platform: str, serial: int) -> Tries:
+        """Return what is known of the attempts at a test, as before the event in hand. Raises KeyError."""
+        job = self._staff.waiting(platform).jobs[serial]
+        return Tries(attempts=job.attempts, failures=job.failures, infra=job.infra)
 
-    def adopt(self, pool: int, running: tuple[Test, int] | None) -> int:
-        """Before start(): a machine of this pool lives, and runs this attempt at a test; return its worker.
+    # What a process that is gone left behind, before start():
+
+    def restore(
+        self,
+        platform: str,
+        serial: int,
+        finished: Sequence[TestFinished],
+        *,
+        attempts: int,
+        given_up: bool = False,
+    ) -> None:
+        """Take over what became of a test (`platform` ANY: of one bound to none), as if it had come now.
+
+        `finished`: the attempts that count, in their order; `attempts`: the number of the last one that there was.
+        `given_up`: no further one follows. Raises KeyError for a test that there is not.
+        """
+        job = self._staff.waiting(platform).jobs[serial]
+        again = not given_up
+        for event in finished:
+            again = job.ended(event, self._rules, self._hooks) and not given_up
+        job.attempts = max(job.attempts, attempts)
+        if not again and job.waits:
+            job.home.take(job)
+            self._failed += bool(finished) and finished[-1].status in FAILURES
+
+    def adopt(self, number: int, pool: int, running: tuple[Test, int] | None = None) -> None:
+        """Take over a worker of this pool, by its number; it runs this attempt at a test, or nothing.
 
         MachineReady comes of it, as of any, and TestFinished of what it runs without a Run.
         """
-        raise NotImplementedError
+        worker = self._staff.adopt(number, pool)
+        if running is not None:
+            test, attempt = running
+            waiting = worker.platform.waiting
+            jobs = waiting.jobs if test.serial in waiting.jobs else self._staff.anywhere.jobs
+            job = jobs[test.serial]
+            job.attempts = max(job.attempts, attempt)
+            worker.platform.arrived(worker)
+            self._occupy(worker, job)
 
-    def add(self, platform: str, test: Test, now: float) -> list[Decision]:
-        """Schedule one more test of this platform (ANY: of none); its serial is new."""
-        raise NotImplementedError
+    def note_kept(self, platform: str) -> None:
+        """A machine of this platform is kept already."""
+        self._staff.platforms[platform].has_kept = True
 
-    def dismiss(self, number: int, now: float) -> list[Decision]:
-        """Use this worker's machine no more and replace it; what runs there is expected to end."""
-        raise NotImplementedError
-
-    def abandon(self, platform: str, serial: int, reason: str, now: float) -> list[Decision]:
-        """Start no further attempt at this test; where it was never started it is given up for this reason."""
-        raise NotImplementedError
+    # What whoever owns the run wants:
 
     def start(self, now: float) -> list[Decision]:
-        """Return the first decisions of the run; `now`, here and below: seconds since the epoch."""
-        return [
-            decision for platform in self._platforms.values() for decision in self._staff(platform)
-        ]
-
-    def handle(self, event: Event, now: float) -> list[Decision]:
-        """Return what follows from `event`; nothing from one that changes nothing, or of a worker long gone."""
-        match event:
-            case TestFinished(worker=number, agent_died=True, attempt=1):
-                return self._run_again(number) or self._freed(number)
-            case TestFinished(worker=number, status=status):
-                return self._tested(number, status)
-            case MachineReady(worker=number):
-                return self._freed(number)
-            case MachineFailed():
-                return self._failed(event)
-            case MachineExpired(worker=number):
-                self._expired(number)
-            case MachineNotKept(worker=number):
-                return self._not_kept(number)
-            case MachineReleased(worker=number):
-                return self._gone(number)
-        return []
+        """Return the first decisions of the run."""
+        self._started = True
+        self._check_fail_fast()
+        return self._decided(now)
 
     def stop(self, reason: str) -> list[Decision]:
         """Give up every waiting test; from here on nothing is started or asked for."""
-        self._stopped = True
-        decisions: list[Decision] = []
-        for platform in self._platforms.values():
-            platform.unused.clear()
-            decisions += self._give_up(platform, reason)
-        return decisions
+        self._staff.end("infra", reason)
+        return self._staff.take_decisions()
 
-    def _freed(self, number: int) -> list[Decision]:
-        worker = self._workers.get(number)
-        if worker is None or worker.state is _State.LEAVING:
-            return []
-        platform = worker.platform
-        platform.coming.discard(number)
-        worker.state = _State.FREE
-        if not platform.waiting:
-            return [self._let_go(number)]
-        worker.state = _State.BUSY
-        worker.test = platform.waiting.popleft()
-        decisions: list[Decision] = [Run(number, worker.test)]
-        if not platform.waiting:
-            decisions += [self._let_go(coming) for coming in sorted(platform.coming)]
-        return decisions
+    def add(self, platform: str, test: Test, now: float) -> list[Decision]:
+        """Schedule one more test of this platform (ANY: of none); its serial is new."""
+        self._put(self._staff.add(platform, test), now)
+        return self._decided(now) if self._started else []
 
-    def _tested(self, number: int, status: str) -> list[Decision]:
-        worker = self._workers.get(number)
-        if worker is None:
-            return []
-        failed = worker.state is _State.LEAVING
-        if status in WORTH_A_LOOK and self._may_keep(worker):
-            worker.platform.has_kept = True
-            if not failed:
-                worker.state = _State.KEPT
-            return [Keep(number)]
-        return [Release(number)] if failed else self._freed(number)
+    def dismiss(self, number: int, now: float) -> list[Decision]:
+        """Use this worker's machine no more and replace it; what runs there is expected to end."""
+        worker = self._staff.workers.get(number)
+        if worker is not None:
+            self._is_over(worker)
+        return self._decided(now)
 
-    def _may_keep(self, worker: _Worker) -> bool:
-        platform = worker.platform
-        if not self._hold_failed or self._stopped or platform.has_kept or worker.is_replaced:
-            return False
-        if worker.pool in self._not_keepable:
-            return False
-        there = platform.usable - len(platform.coming)
-        is_last = worker.state is not _State.LEAVING and there == 1
-        return not (is_last and platform.waiting)
+    def abandon(self, platform: str, serial: int, reason: str, now: float) -> list[Decision]:
+        """Start no further attempt at this test; where it was never started it is given up for this reason.
 
-    def _not_kept(self, number: int) -> list[Decision]:
-        worker = self._workers.get(number)
-        if worker is None:
-            return []
-        worker.platform.has_kept = False
-        self._not_keepable.add(worker.pool)
-        return [Release(number)] if worker.state is _State.LEAVING else self._freed(number)
+        Raises KeyError for a test that there is not.
+        """
+        job = self._staff.waiting(platform).jobs[serial]
+        job.abandoned = True
+        if job.waits:
+            job.home.take(job)
+            if not job.attempts:
+                self._staff.decide(GiveUp(platform, (job.test,), reason))
+        return self._decided(now)
 
-    def _run_again(self, number: int) -> list[Decision]:
-        """Once, whatever is set: spec/AGENT.md, "A run"."""
-        worker = self._workers.get(number)
-        if self._stopped or worker is None or worker.state is not _State.BUSY or not worker.test:
-            return []
-        return [Run(number, worker.test, attempt=2)]
+    def handle(self, event: Event, now: float) -> list[Decision]:
+        """Return what follows from `event`; nothing from one that changes nothing, or of a worker long gone."""
+        workers = self._staff.workers
+        match event:
+            case TestFinished() if worker := workers.get(event.worker):
+                self._finished(worker, event, now)
+            case MachineReady() if worker := workers.get(event.worker):
+                self._ready(worker, event)
+            case MachineFailed() if worker := workers.get(event.worker):
+                self._machine_failed(worker, event)
+            case MachineExpired() if worker := workers.get(event.worker):
+                self._is_over(worker)
+            case MachineNotKept() if worker := workers.get(event.worker):
+                self._not_kept(worker)
+            case MachineReleased() if worker := workers.get(event.worker):
+                self._gone(worker, now)
+            case _:
+                return []
+        return self._decided(now)
 
-    def _failed(self, event: MachineFailed) -> list[Decision]:
-        worker = self._workers.get(event.worker)
-        if worker is None or worker.state is _State.LEAVING:
-            return []
+    # What happened to a machine:
+
+    def _ready(self, worker: Worker, event: MachineReady) -> None:
+        worker.lease_end = event.lease_end
+        if worker.state is not State.COMING:
+            return  # it runs something, or was let go too late
+        if worker.is_spare:
+            worker.platform.stand_by(worker)
+        else:
+            self._staff.arrived(worker)
+
+    def _finished(self, worker: Worker, event: TestFinished, now: float) -> None:
+        job = worker.job
+        if job is None:
+            return
+        worker.platform.vacate(worker)
+        self._count(job, worker, event, now)
+        if event.status in WORTH_A_LOOK and self._may_keep(worker):
+            self._keep(worker)
+        elif worker.state is State.LEAVING:
+            self._staff.decide(Release(worker.number))
+        elif self._is_spoilt(job, event):
+            self._staff.let_go(worker, destroyed=True)
+        else:
+            self._staff.freed(worker)
+
+    def _count(self, job: Job, worker: Worker, event: TestFinished, now: float) -> None:
+        """Let the test be tried again, or leave it at this."""
+        if self._staff.is_ending:
+            return
+        if job.ended(event, self._rules, self._hooks):
+            if worker.takes_tests:
+                job.tried |= {worker.number}
+                worker.tried.append(job)
+            self._put(job, now)
+        elif event.status in FAILURES:
+            self._failed += 1
+            self._check_fail_fast()
+
+    def _machine_failed(self, worker: Worker, event: MachineFailed) -> None:
+        if worker.state is State.LEAVING:
+            return
         platform = worker.platform
         platform.failures.append(event)
-        untested = worker.state is _State.COMING and event.during != "reserve"
-        if untested and platform.replaced < REPLACEMENTS:
-            worker.is_replaced = True
-            platform.replaced += 1
-            platform.due += 1
-        self._let_go(event.worker)  # it leaves by itself, or waits to be told after its test
-        return self._staff(platform)
+        is_lost = worker.state is State.COMING and event.during == "reserve"
+        if worker.is_fresh and not is_lost:
+            is_lost = platform.failed_in_a_row >= REPLACEMENTS
+            platform.failed_in_a_row += 1
+        waits_for_orders = worker.state in (State.IDLE, State.SPARE)
+        self._staff.leave(worker, returns=not is_lost)
+        if waits_for_orders:
+            self._staff.decide(
+                Release(worker.number)
+            )  # others leave by themselves, or after their test
 
-    def _expired(self, number: int) -> None:
-        worker = self._workers.get(number)
-        if worker is not None and worker.state is not _State.LEAVING:
-            worker.is_replaced = True
-            worker.platform.due += 1
-            self._let_go(number)  # it waits to be told after its test
+    def _is_over(self, worker: Worker) -> None:
+        """Nothing is started there any more, and it is nothing to keep."""
+        if worker.state not in (State.LEAVING, State.KEPT):
+            worker.is_over = True
+            self._staff.let_go(worker)
 
-    def _gone(self, number: int) -> list[Decision]:
-        worker = self._workers.get(number)
-        if worker is None:
-            return []
-        if worker.state is not _State.LEAVING:
-            self._let_go(number)
-        del self._workers[number]
-        if worker.is_replaced:
-            worker.platform.due -= 1
-            worker.platform.unused.append(worker.pool)
-        return self._staff(worker.platform)
+    def _gone(self, worker: Worker, now: float) -> None:
+        job = worker.job
+        self._staff.gone(worker)
+        if job is not None and not self._staff.is_ending and not job.abandoned:
+            job.infra += 1  # nobody said how it ended
+            if job.infra <= self._rules.infra_retries:
+                self._put(job, now)
 
-    def _let_go(self, number: int) -> Release:
-        worker = self._workers[number]
-        worker.state = _State.LEAVING
-        worker.platform.coming.discard(number)
-        worker.platform.usable -= 1
-        return Release(number)
+    # Machines that are kept:
 
-    def _staff(self, platform: _Platform) -> list[Decision]:
-        """Ask for as many machines as there are tests waiting and machines to be had."""
-        decisions: list[Decision] = []
-        while platform.unused and len(platform.coming) < len(platform.waiting):
-            self._hired += 1
-            pool = platform.unused.popleft()
-            self._workers[self._hired] = _Worker(platform, pool)
-            platform.coming.add(self._hired)
-            platform.usable += 1
-            decisions.append(Reserve(self._hired, pool))
-        if not platform.usable and not platform.due:
-            decisions += self._give_up(platform, _no_machine_left(platform))
-        return decisions
+    def _may_keep(self, worker: Worker) -> bool:
+        platform = worker.platform
+        if not self._rules.hold_failed or self._staff.is_ending or platform.has_kept:
+            return False
+        if worker.is_over or worker.pool in self._not_keepable:
+            return False
+        is_last = worker.takes_tests and platform.taking == 1
+        return not (is_last and platform.waiting.count)
 
-    def _give_up(self, platform: _Platform, reason: str) -> list[Decision]:
-        if not platform.waiting:
-            return []
-        tests = tuple(platform.waiting)
-        platform.waiting.clear()
-        return [GiveUp(platform.name, tests, reason)]
+    def _keep(self, worker: Worker) -> None:
+        worker.is_kept = worker.platform.has_kept = True
+        if worker.state is not State.LEAVING:
+            worker.state = State.KEPT
+            worker.platform.retire(worker)
+        self._staff.decide(Keep(worker.number))
 
+    def _not_kept(self, worker: Worker) -> None:
+        if not worker.is_kept:
+            return
+        worker.is_kept = worker.platform.has_kept = False
+        self._not_keepable.add(worker.pool)
+        if worker.state is State.LEAVING:
+            self._staff.decide(Release(worker.number))
+        else:
+            self._staff.arrived(worker)
 
-def _no_machine_left(platform: _Platform) -> str:
-    """Return why nothing can be run: a line for each machine, and below it what its phase printed last, each once."""
-    if not platform.failures:
-        return f"platform {platform.name} has no machine"
-    lines = [f"no machine of platform {platform.name} is left:"]
-    told: set[tuple[str, ...]] = set()  # machines of a kind fail in the same way
-    for failure in platform.failures[:REASONS]:
-        lines.append(failure.reason)
-        if failure.output:
-            lines[-1] += f"; its output is in files/{failure.output}"
-        if failure.tail not in told:
-            told.add(failure.tail)
-            lines += [f"    {line}" for line in failure.tail]
-    if len(platform.failures) > REASONS:
-        lines.append(f"and {len(platform.failures) - REASONS} more")
-    return "\n".join(lines)[:LONGEST_NOTE]
+    # Who takes what:
+
+    def _decided(self, now: float) -> list[Decision]:
+        """Let free workers take tests, and staff what then waits; return all that was decided."""
+        staff = self._staff
+        while True:
+            while staff.free:
+                self._next(staff.free.pop(), now)
+            staff.settle()
+            if not staff.free:
+                return staff.take_decisions()
+
+    def _next(self, worker: Worker, now: float) -> None:
+        staff = self._staff
+        if staff.is_ending:
+            staff.let_go(worker)
+            return
+        job = self._choice.for_worker(worker, now, staff.taking())
+        if job is not None:
+            self._run(worker, job)
+            return
+        if worker.is_fresh and not self._choice.is_free and not worker.declined:
+            staff.refused(worker)
+        if not worker.declined and self._may_rest(worker):
+            worker.platform.rest(worker)
+        else:
+            staff.let_go(worker)
+
+    def _run(self, worker: Worker, job: Job) -> None:
+        job.attempts += 1
+        worker.is_fresh = False
+        worker.platform.failed_in_a_row = 0
+        self._occupy(worker, job)
+        self._staff.decide(Run(worker.number, job.test, job.attempts))
+
+    def _occupy(self, worker: Worker, job: Job) -> None:
+        if job.waits:
+            job.home.take(job)
+        may_return = job.may_fail_again(self._rules, self._hooks)
+        worker.platform.occupy(worker, job, may_return=may_return)
+
+    def _may_rest(self, worker: Worker) -> bool:
+        """Return whether more running tests may come back, and to this worker, than there are idle ones."""
+        platform = worker.platform
+        if platform.may_return <= len(platform.idle):
+            return False
+        if self._hooks.applicable is None:
+            return True
+        suited = sum(
+            busy.counts and busy.job is not None and self._choice.suits(worker, busy.job)
+            for busy in platform.busy
+        )
+        return suited > len(platform.idle)
+
+    def _put(self, job: Job, now: float) -> None:
+        """Let a test wait, unless an idle worker takes it at once."""
+        staff = self._staff
+        if not staff.put(job):
+            return
+        for platform in staff.platforms_of(job.home):
+            # Without hooks the first that did not have it has the longest lease of all who might take it.
+            asked = len(job.tried) + 1 if self._choice.is_free else None
+            for worker in platform.idle[:asked]:
+                chosen = self._choice.for_worker(worker, now, staff.taking())
+                if chosen is not None:
+                    platform.wake(worker)
+                    self._run(worker, chosen)
+                    break
+            if not job.waits:
+                break
+
+    def _is_spoilt(self, job: Job, event: TestFinished) -> bool:
+        if event.unstarted:
+            return False
+        if self._hooks.destructive is not None:
+            return self._hooks.destructive(job.test, event)
+        return self._rules.spoils(job.test, event.status)
+
+    def _check_fail_fast(self) -> None:
+        limit = self._rules.fail_fast
+        if limit and self._failed >= limit:
+            tests = "a test" if limit == 1 else f"{limit} tests"
+            self._staff.end("skip", f"not started, because {tests} failed (fail-fast)")
