@@ -110,7 +110,7 @@ def test_a_platform_without_machines_leaves_the_other_alone(tmp_path: Path) -> N
 
 
 def test_an_agent_that_is_killed_costs_only_its_test(tmp_path: Path) -> None:
-    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator = Orchestrator(tmp_path / "run", infra_retries=0)
     orchestrator.add_platform("p", suite_of(tmp_path, "kill -9 $PPID; sleep 60", "true"))
     orchestrator.add_provisioner(LocalProvisioner, platform="p")
     summary = orchestrator.run()
@@ -169,7 +169,7 @@ def lose(sshd: Sshd) -> None:
 
 @pytest.mark.leaves_leases
 @pytest.mark.usefixtures("own_home")
-def test_a_machine_that_is_lost_costs_one_test(tmp_path: Path, sshd: Sshd) -> None:
+def test_a_machine_that_is_lost_costs_one_attempt(tmp_path: Path, sshd: Sshd) -> None:
     lost_tests: list[str] = []
     doomed = beside_local(sshd)
 
@@ -184,11 +184,11 @@ def test_a_machine_that_is_lost_costs_one_test(tmp_path: Path, sshd: Sshd) -> No
     orchestrator.add_provisioner(HostPool([doomed]).provisioner, platform="p")
     orchestrator.add_provisioner(LocalProvisioner, platform="p")
     summary = orchestrator.run()
-    assert summary.counts == {"pass": 3, "infra": 1}
-    assert [record.test for record in summary.infra] == lost_tests
-    [trouble] = summary.troubles
+    assert summary.counts == {"pass": 4}  # it was tried again on the other one
+    trouble = summary.troubles[0]
     assert (trouble.machine, trouble.during) == (doomed.name, "test")
     assert trouble.tests == tuple(lost_tests)
+    assert {trouble.during for trouble in summary.troubles[1:]} == {"reserve"}  # of its successor
     assert list(summary.left) == [doomed.name]
 
 
@@ -244,7 +244,7 @@ def test_a_machine_that_is_lost_while_it_is_prepared(tmp_path: Path, sshd: Sshd)
 
 
 def test_a_machine_that_a_test_takes_out_of_use(tmp_path: Path) -> None:
-    """It runs its finish phases and no further test; the other machine goes on. Marks are on the machine."""
+    """It runs its finish phases and no further test; others go on. Marks are on the machine."""
     machines: list[Machine] = []
 
     class Kept(LocalProvisioner):
@@ -273,6 +273,8 @@ def test_a_machine_that_a_test_takes_out_of_use(tmp_path: Path) -> None:
     assert (failed.during, failed.reason) == ("test", "it burns")
     finished = [event for event in events if isinstance(event, TestFinished)]
     assert [event.test for event in finished if event.machine == failed.machine] == ["/t1"]
-    assert sorted(machine.marks.get("snapshot", "") for machine in machines) == ["", "s1"]
+    marks = Counter(machine.marks.get("snapshot") for machine in machines)
+    assert marks["s1"] == 1  # its successor may have come
     cleaned = [path.read_text() for path in (tmp_path / "run/files").rglob("clean.txt")]
-    assert cleaned == ["cleaned\n", "cleaned\n"]
+    assert len(cleaned) >= 2
+    assert set(cleaned) == {"cleaned\n"}

@@ -367,5 +367,5 @@ class Scheduler:
     def _check_fail_fast(self) -> None:
         limit = self._rules.fail_fast
         if limit and self._failed >= limit:
-            tests = "a test" if limit == 1 else f"{limit} tests"
-            self._staff.end("skip", f"not started, because {tests} failed (fail-fast)")
+            tests = "1 test" if limit == 1 else f"{limit} tests"
+            self._staff.end("skip", f"{tests} failed: nothing more is started (fail-fast)")

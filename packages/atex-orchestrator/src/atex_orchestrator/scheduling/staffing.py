@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from atex_fmf import Test
 
-from atex_orchestrator.results import ANY
+from atex_orchestrator.events import ANY
 from atex_orchestrator.scheduling.decisions import Decision, GiveUp, Pool, Release, Reserve
 from atex_orchestrator.scheduling.reasons import no_machine_left
 from atex_orchestrator.scheduling.staff import Platform, State, Worker
