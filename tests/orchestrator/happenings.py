@@ -20,8 +20,14 @@ def plan(count: int) -> list[Test]:
     return [Test(name=f"/t{serial}", test="true", serial=serial) for serial in range(1, count + 1)]
 
 
-def ready(worker: int, platform: str = "p") -> MachineReady:
-    return MachineReady(worker=worker, platform=platform, machine=f"m{worker}", session="0" * 32)
+def ready(worker: int, platform: str = "p", *, lease_end: float | None = None) -> MachineReady:
+    return MachineReady(
+        worker=worker,
+        platform=platform,
+        machine=f"m{worker}",
+        session="0" * 32,
+        lease_end=lease_end,
+    )
 
 
 def finished(

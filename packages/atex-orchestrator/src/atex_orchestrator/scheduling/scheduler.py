@@ -195,7 +195,7 @@ class Scheduler:
         worker.lease_end = event.lease_end
         if worker.state is not State.COMING:
             return  # it runs something, or was let go too late
-        if worker.is_spare:
+        if worker.is_spare and not self._staff.is_ending:
             worker.platform.stand_by(worker)
         else:
             self._staff.arrived(worker)
@@ -300,6 +300,8 @@ class Scheduler:
 
     def _next(self, worker: Worker, now: float) -> None:
         staff = self._staff
+        if worker.state is not State.FREE:
+            return  # it was let go in the meantime
         if staff.is_ending:
             staff.let_go(worker)
             return

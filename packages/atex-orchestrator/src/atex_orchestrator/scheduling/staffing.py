@@ -174,9 +174,10 @@ class Staffing:
 
     def _let_surplus_go(self, platform: Platform) -> None:
         """No test waits for those who are coming or stand by."""
-        for worker in [*platform.coming.values(), *platform.spares]:
-            if worker.state is not State.LEAVING:
-                self.let_go(worker)
+        for worker in platform.spares.copy():  # first, so that none steps in
+            self.let_go(worker)
+        for worker in list(platform.coming.values()):
+            self.let_go(worker)
 
     def _staff(self, platform: Platform) -> None:
         demand = self._demand(platform)
