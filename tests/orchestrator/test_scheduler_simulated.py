@@ -48,7 +48,7 @@ def some_tests(serial: int, durations: list[float]) -> list[Test]:
     st.sampled_from([0.0, 0.1, 0.5]),
     CHANCE,
 )
-def test_whatever_happens(
+def test_every_test_is_decided_exactly_once_whatever_happens(
     sizes: dict[str, list[int]],
     of_platforms: list[float],
     of_none: list[float],
