@@ -18,6 +18,7 @@ from atex_orchestrator.events import (
     OfWorker,
     RunEnded,
     RunStarted,
+    TestAdded,
     TestFinished,
     TestStarted,
 )
@@ -103,6 +104,11 @@ def _lines(books: _Books) -> Iterator[str]:
 def _finals(books: _Books) -> Iterator[str]:
     """Each test has attempts 1, 2, 3 ..., in this order."""
     names = {(platform, serial): name for platform, serial, name in books.info.tests()}
+    added = [event for event in books.events if isinstance(event, TestAdded)]
+    for event in added:
+        if (event.platform, event.serial) in names:
+            yield f"{event.platform}, test {event.serial}: was added twice, or was there before"
+        names[event.platform, event.serial] = event.test
     attempts = defaultdict(list)
     for record in books.finals:
         platform, serial, number = books.attempt(record)

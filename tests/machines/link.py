@@ -57,6 +57,11 @@ class Link:
         """Packets arrive."""
         self._set_neighbours(BOX_MAC, HOST_MAC)
 
+    def reset(self) -> None:
+        """Every TCP connection over it ends with a reset, which the machine sends."""
+        command = [*self._inside, "ss", "--tcp", "--kill", "state", "established"]
+        subprocess.run(command, check=True, capture_output=True)
+
     def _set_neighbours(self, box: str, host: str) -> None:
         """Set where each end sends: the MAC of the box for the machine, the MAC of the machine for the box."""
         _ip(f"neighbour replace {self.address} lladdr {host} nud permanent dev {self.name}")

@@ -18,6 +18,7 @@ from atex_orchestrator.events import (
     MachineReserved,
     RunEnded,
     RunStarted,
+    TestAdded,
     TestFinished,
     TestStarted,
 )
@@ -39,6 +40,12 @@ def started(worker: int, attempt: int = 1, machine: str = "") -> TestStarted:
 def finished(worker: int, status: str, attempt: int = 1, machine: str = "") -> TestFinished:
     began = msgspec.structs.asdict(started(worker, attempt, machine))
     return TestFinished(**began, status=status, seconds=0.1)
+
+
+def added(serial: int) -> TestAdded:
+    return TestAdded(
+        worker=1, platform="p", test="/t1", serial=serial, by_serial=1, by_attempt=1, number=1
+    )
 
 
 def worker(number: int) -> list[Event]:
@@ -117,6 +124,14 @@ SPOILT: dict[str, tuple[Callable[[Books], object], str]] = {
     "not started": (
         lambda books: books[1].remove(books[1][place(books, started(1))]),
         "it runs no such thing",
+    ),
+    "an added test is forgotten": (
+        lambda books: books[1].insert(5, added(2)),
+        r"\('p', 2\): has no final record",
+    ),
+    "an added test has a serial of another": (
+        lambda books: books[1].insert(5, added(1)),
+        "p, test 1: was added twice",
     ),
     "too early": (
         lambda books: books[1].insert(8, books[1].pop(10)),

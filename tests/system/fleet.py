@@ -122,12 +122,7 @@ class Fleet:
         journal = Path(self.atex.environment["HOME"], ".local/state/atex/leases")
         found = [f"lease {file.name}" for file in journal.glob("*.json")]
         found += [f"process {pid}: {SLEEP}" for pid in _processes_of(SLEEP)]
-        for host in self.hosts:
-            processes = descendants(host.init)
-            found += [f"{host.name}: process {pid}: {_command(pid)}" for pid, _ in processes]
-            work = host.folder / "var/lib/atex"
-            found += [f"{host.name}: {path}" for path in work.glob("sessions/*")]
-            found += [f"{host.name}: {path}" for path in work.glob("retired/*")]
+        found += [trace for host in self.hosts for trace in traces_on(host)]
         return found or [f"container {name}" for name in containers_of(self._image)]
 
     def _write(self, *lines: str) -> str:
@@ -138,6 +133,16 @@ class Fleet:
 
     def _on(self, host: LightHost) -> Path:
         return host.folder / BARRIER.lstrip("/")
+
+
+def traces_on(host: LightHost) -> list[str]:
+    """Return what is on a host of runs, a line for each thing."""
+    work = host.folder / "var/lib/atex"
+    found = [*work.glob("sessions/*"), *work.glob("retired/*")]
+    return [
+        *(f"{host.name}: process {pid}: {_command(pid)}" for pid, _ in descendants(host.init)),
+        *(f"{host.name}: {path}" for path in found),
+    ]
 
 
 def _events(run: Path) -> list[Event]:
