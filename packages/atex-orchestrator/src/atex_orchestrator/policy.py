@@ -3,7 +3,7 @@
 What a method raises is a bug of the run: it is stopped as by abort(), and run() raises it when all is settled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from atex_executor import Executor, RunOutcome, Sink
 from atex_fmf import Test
@@ -27,6 +27,8 @@ class Policy:
     def __init__(self, rules: Rules) -> None:
         """Decide by `rules` where nothing is overridden."""
         self._rules = rules
+        self.failures_before: Callable[[FinalRecord], int] = lambda record: record.attempt - 1
+        """For should_rerun(): how many attempts at a test failed before the one that ended with this record."""
 
     def applicable(self, test: Test, machine: Machine) -> bool:
         """Whether `test` may ever run on this machine; by default every test of its platform.
@@ -63,14 +65,14 @@ class Policy:
 
         By default as `destructive=` of the Orchestrator says; not called of a test that was not even started.
         """
-        raise NotImplementedError
+        return self._rules.spoils(test, record.status)
 
     def should_rerun(self, test: Test, record: FinalRecord, machine: Machine) -> bool:
         """Whether a test that ended with `record` is run once more; by default one that failed, `reruns=` times.
 
         Not called of `infra`, which is retried apart from that (`infra_retries=`).
         """
-        raise NotImplementedError
+        return self._rules.reruns_after(record.status, self.failures_before(record))
 
     def output_result(self, test: Test, record: FinalRecord) -> None:
         """Take the final record of an attempt, which is in the run folder; by default nothing is done.

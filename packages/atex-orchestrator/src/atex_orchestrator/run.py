@@ -40,7 +40,7 @@ from atex_orchestrator.hooks import hooks_of
 from atex_orchestrator.listeners import Listeners
 from atex_orchestrator.register import Register
 from atex_orchestrator.requests import Abort, AbortMachine, AbortTest, Request
-from atex_orchestrator.results import ANY, RunFolder
+from atex_orchestrator.results import ANY, FinalRecord, RunFolder
 from atex_orchestrator.scheduling import (
     Decision,
     GiveUp,
@@ -105,6 +105,7 @@ class PoolRun:
             anywhere=asked.anywhere,
             rank=asked.rank,
         )
+        asked.policy.failures_before = self._failures_before
         self._ended: list[Worker] = []
         self._stragglers = Stragglers()
         self._running: dict[int, LeftOpen] = {}  # by worker
@@ -264,6 +265,10 @@ class PoolRun:
         if isinstance(event, TestFinished):
             self._learn(event)  # when the machine has its next test: it need not wait for a disk
 
+    def _failures_before(self, record: FinalRecord) -> int:
+        key = self._folder.info.key(record.platform, record.serial)
+        return self._scheduler.tries(*key).failures
+
     def _learn(self, event: TestFinished) -> None:
         """Remember how long a test takes that came to a verdict."""
         if event.status not in WITHOUT_DURATION:
@@ -290,11 +295,16 @@ class PoolRun:
 
     def _abort_test(self, request: AbortTest) -> None:
         """End what runs of a test, and start no further attempt."""
-        platform, serial, reason = request.platform, request.serial, request.reason
-        self._carry_out(self._scheduler.abandon(platform, serial, reason, time.time()))
+        key = self._folder.info.key(request.platform, request.serial)
+        try:
+            self._scheduler.tries(*key)
+        except KeyError:
+            _log.info("platform %s has no test %d to abort", *key)
+            return
+        self._carry_out(self._scheduler.abandon(*key, request.reason, time.time()))
         for number, running in self._running.items():
-            if (running.platform, running.test.serial) == (platform, serial):
-                self._workers[number].cancel(running.test, running.attempt, reason)
+            if self._folder.info.key(running.platform, running.test.serial) == key:
+                self._workers[number].cancel(running.test, running.attempt, request.reason)
 
     def _stop(self, abort: Abort) -> None:
         """Start nothing more and end what runs; once stopping, only `at_once` makes a difference, and once."""

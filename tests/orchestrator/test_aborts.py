@@ -1,0 +1,113 @@
+"""One machine, or one test, is taken out of a run that goes on."""
+
+from pathlib import Path
+
+from atex_fmf import Phase, Plan, Suite, Test
+from atex_orchestrator import Orchestrator
+from atex_orchestrator.events import (
+    Event,
+    MachineReleased,
+    MachineRequested,
+    MachineReserved,
+    TestFinished,
+    TestStarted,
+)
+from atex_orchestrator.results import read_finals
+
+from tests.orchestrator.provisioners import Fresh
+
+NO_PLAN = Plan()
+
+
+def pool_of(
+    tmp_path: Path, *scripts: str, plan: Plan = NO_PLAN
+) -> tuple[Orchestrator, list[Event]]:
+    """Return an orchestrator for tests /t1, /t2 and so on, on one machine at a time, and its events to come."""
+    tree = tmp_path / "tree"
+    tree.mkdir(exist_ok=True)
+    tests = tuple(Test(name=f"/t{n}", test=text) for n, text in enumerate(scripts, start=1))
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.add_platform("p", Suite(root=str(tree), tests=tests, plan=plan))
+    orchestrator.add_provisioner(Fresh, platform="p")
+    events: list[Event] = []
+    orchestrator.subscribe(events.append)
+    return orchestrator, events
+
+
+def finals(tmp_path: Path) -> list[tuple[str, int, str]]:
+    return [(final.test, final.attempt, final.status) for final in read_finals(tmp_path / "run")]
+
+
+def test_a_machine_is_finished_and_replaced_and_its_test_runs_elsewhere(tmp_path: Path) -> None:
+    def listen(event: Event) -> None:
+        if isinstance(event, TestStarted) and event.attempt == 1 and event.serial == 1:
+            orchestrator.abort_machine(event.machine, "it is to be repaired")
+            orchestrator.abort_machine("another", "there is none")
+
+    once = "case $TMT_TEST_ITERATION_ID in *.1) sleep 60;; esac"
+    bye = Phase(name="bye", how="shell", script=(f"echo >> {tmp_path}/finished",))
+    orchestrator, events = pool_of(tmp_path, once, "true", plan=Plan(finish=(bye,)))
+    orchestrator.subscribe(listen)
+    summary = orchestrator.run()
+    assert summary.counts == {"pass": 2}
+    assert summary.stopped is None
+    [first, second] = [event.machine for event in events if isinstance(event, MachineReserved)]
+    assert sorted(finals(tmp_path)) == [("/t1", 1, "infra"), ("/t1", 2, "pass"), ("/t2", 1, "pass")]
+    [cancelled] = [final for final in read_finals(tmp_path / "run") if final.status == "infra"]
+    assert cancelled.machine in (first, None)  # whether it had begun there or not
+    assert cancelled.note == "it is to be repaired"
+    by = {event.machine for event in events if isinstance(event, TestFinished) if event.serial == 2}
+    assert by == {second}
+    assert len((tmp_path / "finished").read_text()) == 2
+    [trouble] = summary.troubles
+    assert (trouble.machine, trouble.reason) == (first, "it is to be repaired")
+
+
+def test_a_machine_that_is_prepared_is_replaced(tmp_path: Path) -> None:
+    """It takes no test, whatever has become of its phase."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, MachineReserved):
+            machines.append(event.machine)
+            if len(machines) == 1:
+                orchestrator.abort_machine(event.machine, "not this one")
+
+    machines: list[str] = []
+    wait = Phase(name="wait", how="shell", script=(f"mkdir {tmp_path}/first || exit 0; sleep 60",))
+    (tmp_path / "first").mkdir()
+    orchestrator, events = pool_of(tmp_path, "true", plan=Plan(prepare=(wait,)))
+    orchestrator.subscribe(listen)
+    assert orchestrator.run().counts == {"pass": 1}
+    [first, second] = machines
+    assert [event.machine for event in events if isinstance(event, TestStarted)] == [second]
+    assert first != second
+    assert sum(isinstance(event, MachineReleased) for event in events) == 2
+
+
+def test_a_test_that_runs_ends_and_its_machine_goes_on(tmp_path: Path) -> None:
+    def listen(event: Event) -> None:
+        if isinstance(event, TestStarted) and event.serial == 1:
+            orchestrator.abort_test("p", 1, "it hangs")
+            orchestrator.abort_test("p", 99, "there is none")
+
+    orchestrator, events = pool_of(tmp_path, "sleep 60", "true")
+    orchestrator.subscribe(listen)
+    summary = orchestrator.run()
+    assert finals(tmp_path) == [("/t1", 1, "infra"), ("/t2", 1, "pass")]
+    assert [record.note for record in summary.infra] == ["it hangs"]
+    assert sum(isinstance(event, MachineRequested) for event in events) == 1
+
+
+def test_a_test_that_waits_is_given_up(tmp_path: Path) -> None:
+    def listen(event: Event) -> None:
+        if isinstance(event, TestStarted) and event.serial == 1:
+            orchestrator.abort_test("p", 2, "it is broken")
+            (tmp_path / "aborted").touch()
+
+    wait = f"until [ -e {tmp_path}/aborted ]; do sleep 0.05; done"
+    orchestrator, _ = pool_of(tmp_path, wait, "touch $TMT_TREE/never", "true")
+    orchestrator.subscribe(listen)
+    summary = orchestrator.run()
+    assert summary.counts == {"pass": 2, "infra": 1}
+    [record] = summary.infra
+    assert (record.test, record.note, record.machine) == ("/t2", "it is broken", None)
