@@ -16,10 +16,11 @@ from atex_executor.errors import (
     UnsupportedPhase,
     UploadFailed,
 )
-from atex_executor.executor import Executor, discard
+from atex_executor.executor import Executor
 from atex_executor.folder import FolderSink
 from atex_executor.journal import AddedTest
 from atex_executor.layout import folder_of_test
+from atex_executor.leftover import discard
 from atex_executor.masking import Mask
 from atex_executor.pack import Pack
 from atex_executor.phases import check_plan

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import Self
 
@@ -14,7 +14,7 @@ from atex_sut_agent.protocol import Hello
 
 from atex_executor.attachment import Launch
 from atex_executor.attempts import Attempts, RunOutcome
-from atex_executor.errors import ExecutorError, MachineBusy, PhaseFailed, SessionGone, SinkError
+from atex_executor.errors import ExecutorError, PhaseFailed, SinkError
 from atex_executor.masking import Mask
 from atex_executor.pack import Pack
 from atex_executor.phases import PHASE_LIMIT, Phases, check_plan
@@ -309,24 +309,3 @@ class Executor:
             if not self._tree:
                 return "the machine is not ready"
         return self._session.out_of_use
-
-
-def discard(
-    connection: Connection,
-    session: str,
-    *,
-    times: Times = Times(),
-    become: bool = False,
-    python: str | None = None,
-    work: str | None = None,
-) -> str | None:
-    """End a session that another process left on a machine, and all that it runs; return None, or what may be left.
-
-    One that is not there any more is no error. `connection` stays the caller's. `become`, `python`, `work`: as for the
-    Executor that began it. Takes the time of two farewells at most. Raises AgentUnavailable and ProvisionError.
-    """
-    launch = Launch(python=python, work=work, become=become, settings=agent_settings(times))
-    leaving = Session(connection, launch, times, session=session)
-    with suppress(SessionGone, MachineBusy):  # somebody else's by now
-        leaving.start()
-    return leaving.close()
