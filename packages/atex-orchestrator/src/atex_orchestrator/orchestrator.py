@@ -146,6 +146,15 @@ class Orchestrator(Policy):
             tests={test.serial: test.name for test in suite.tests},
         )
 
+    def add_tests(self, suite: Suite) -> None:
+        """Run each test of `suite` once, on a machine of any platform, under that platform's plan.
+
+        They get serials above those of all platforms; their records have the platform where they ran, or "any" where
+        they were never started. What they rely on is to be the same everywhere: run() raises SetupError where the
+        trees, the phases of the plan or its variables are not those of each platform, too (which may have more).
+        """
+        self._anywhere.append(suite)
+
     def add_provisioner(
         self,
         factory: Callable[[], Provisioner],
@@ -217,7 +226,8 @@ class Orchestrator(Policy):
     def abort_test(self, platform: str, serial: int, reason: str) -> None:
         """Run a test no more: the attempt that goes on is cancelled, and gets an `infra` record with this reason.
 
-        One that waits for its first attempt gets that, too. Its machine goes on. Returns at once, from any thread.
+        One that waits for its first attempt gets that, too. Its machine goes on. One of add_tests() is
+        found by any platform. Returns at once, from any thread.
         """
         self._inbox.put(AbortTest(platform, serial, reason))
 
