@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from benchmarks.machines import light_hosts
 from benchmarks.peers.environment import if_available
-from benchmarks.pools import TIMES, atex, older_atex, pool, timed
+from benchmarks.pools import LIMIT, TIMES, atex, older_atex, pool, timed
 from benchmarks.rounds import side_by_side, start
 from benchmarks.table import Row, print_table
 from tests.machines import LightHost
@@ -20,7 +20,7 @@ from tests.machines.keeper import descendants
 MACHINES = 100
 TESTS = 6  # for each machine
 IDLE = 30  # seconds that processor time is counted
-BEGIN_LIMIT = 120  # seconds until all machines have begun
+BEGIN_LIMIT = 240.0  # seconds until all machines have begun
 
 # In the form that also the older atex reads.
 REPORT = """\
@@ -61,9 +61,11 @@ def _at_work(
         with pool(commands[subject], hosts, tests) as process:
             _await_all(hosts)
             usages = []
-            while process.poll() is None and any(map(_goes_on, hosts)):  # then the first are let go
+            # When no test waits any more, machines are let go.
+            while process.poll() is None and _begun(hosts) < len(tests):
                 usages.append(_usage(process.pid))
                 time.sleep(0.5)
+            process.wait(LIMIT)
         threads[subject].append(max(usage.threads for usage in usages))
         return max(usage.resident for usage in usages)
 
@@ -84,8 +86,9 @@ def _idle(commands: Mapping[str, Sequence[str]], hosts: Sequence[LightHost], rou
             before = _usage(process.pid)
             time.sleep(IDLE)
             after = _usage(process.pid)
-        for host in hosts:
-            host.run("pkill -9 -x sleep || true")
+            for host in hosts:
+                host.run("pkill -x sleep")
+            process.wait(LIMIT)
         wakes[subject].append((after.wakes - before.wakes) / IDLE / MACHINES)
         return 100 * (after.seconds - before.seconds) / IDLE / MACHINES
 
@@ -104,9 +107,9 @@ def _await_all(hosts: Sequence[LightHost]) -> None:
         time.sleep(0.1)
 
 
-def _goes_on(host: LightHost) -> bool:
-    """Has it more than a test to run?"""
-    return (host.folder / TIMES).read_text().count("\n") < 2 * TESTS - 2
+def _begun(hosts: Sequence[LightHost]) -> int:
+    """How many tests have begun."""
+    return sum(((host.folder / TIMES).read_text().count("\n") + 1) // 2 for host in hosts)
 
 
 def _usage(ancestor: int) -> _Usage:
