@@ -40,6 +40,9 @@ class _Usage(NamedTuple):
     wakes: int
 
 
+_NOTHING = _Usage(0.0, 0, 0.0, 0)
+
+
 def main() -> None:
     """Measure all, and print the tables."""
     rounds = start(__doc__)
@@ -113,7 +116,7 @@ def _begun(hosts: Sequence[LightHost]) -> int:
 
 
 def _usage(ancestor: int) -> _Usage:
-    each = [_usage_of(Path("/proc", str(pid))) for pid, _ in descendants(ancestor)]
+    each = [_NOTHING, *(_usage_of(Path("/proc", str(pid))) for pid, _ in descendants(ancestor))]
     return _Usage(*map(sum, zip(*each, strict=True)))
 
 
@@ -125,7 +128,7 @@ def _usage_of(process: Path) -> _Usage:
         seconds = (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
         tasks = [(task / "status").read_text() for task in (process / "task").iterdir()]
     except (OSError, IndexError):
-        return _Usage(0.0, 0, 0.0, 0)
+        return _NOTHING
     wakes = sum(int(task.split("\nvoluntary_ctxt_switches:")[1].split()[0]) for task in tasks)
     return _Usage(int(shares) / 1024, len(tasks), seconds, wakes)
 
