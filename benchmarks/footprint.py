@@ -25,7 +25,7 @@ BEGIN_LIMIT = 240.0  # seconds until all machines have begun
 # In the form that also the older atex reads.
 REPORT = """\
 for n in 0 1 2 3 4 5 6 7 8 9; do
-    printf 'result 34\\n{"name": "call/%d", "status": "pass"}' $n >&$ATEX_TEST_CONTROL
+    printf 'result 36\\n{"name": "call/%d", "status": "pass"}' $n >&$ATEX_TEST_CONTROL
 done
 sleep 1
 """
@@ -68,7 +68,8 @@ def _at_work(
             while process.poll() is None and _begun(hosts) < len(tests):
                 usages.append(_usage(process.pid))
                 time.sleep(0.5)
-            process.wait(LIMIT)
+            if process.wait(LIMIT):
+                raise SystemExit(f"{subject} failed")
         threads[subject].append(max(usage.threads for usage in usages))
         return max(usage.resident for usage in usages)
 
