@@ -35,20 +35,20 @@ def cleaned(atex: Atex) -> list[str]:
 
 @pytest.mark.usefixtures("plan")
 @pytest.mark.parametrize(
-    ("script", "code"),
+    ("script", "code", "machines"),
     [
-        ("exit 1", 1),
-        ("echo abort it burns >&$ATEX_TEST_CONTROL; sleep 60", 75),
-        ("kill -9 $PPID; sleep 60", 75),
+        ("exit 1", 1, ["local"]),
+        ("echo abort it burns >&$ATEX_TEST_CONTROL; sleep 60", 2, ["local", "local-2"]),
+        ("kill -9 $PPID; sleep 60", 75, ["local"]),
     ],
     ids=["failed", "aborted", "agent killed"],
 )
-def test_after_a_test_that(atex: Atex, script: str, code: int) -> None:
+def test_after_a_test_that(atex: Atex, script: str, code: int, machines: list[str]) -> None:
     atex.write("a.fmf", f"order: 1\ntest: {script}\n")
     atex.write("b.fmf", "order: 2\ntest: 'true'\n")
     ended = atex.run("--on", "local")
     assert ended.code == code, ended
-    assert cleaned(atex) == ["local"]
+    assert cleaned(atex) == machines
 
 
 def test_after_a_prepare_that_failed(atex: Atex) -> None:
@@ -128,9 +128,8 @@ def test_not_after_a_second_ctrl_c(atex: Atex) -> None:
 def test_after_a_machine_restarted_under_its_test(atex: Atex, light_host: LightHost) -> None:
     started = light_host.folder / "root/started"
     atex.write("a.fmf", "test: touch /root/started; sleep 60\n")
-    process = atex.start_run(
-        "--on", f"ssh:root@{light_host.address}", "--identity", light_host.identity
-    )
+    pool = ["--on", f"ssh:root@{light_host.address}", "--identity", light_host.identity]
+    process = atex.start_run(*pool, "--infra-retries", "0")
     wait_for(started.exists, "the test")
     light_host.crash()
     light_host.boot()

@@ -104,7 +104,7 @@ def test_a_machine_that_dies_in_the_middle(atex: Atex, light_host: LightHost) ->
     started = light_host.folder / "root" / "started"
     atex.write("a.fmf", "order: 1\ntest: touch /root/started; sleep 60\n")
     atex.write("b.fmf", "order: 2\ntest: 'true'\n")
-    process = atex.start_run(*pool(light_host))
+    process = atex.start_run(*pool(light_host), "--infra-retries", "0")
     wait_for(started.exists, "the test to start")
     light_host.crash()
     light_host.boot()
