@@ -37,7 +37,7 @@ from atex_orchestrator.scheduling.decisions import (
 )
 from atex_orchestrator.scheduling.hooks import Hooks
 from atex_orchestrator.scheduling.rules import FAILURES, Rules
-from atex_orchestrator.scheduling.staff import REPLACEMENTS, State, Worker
+from atex_orchestrator.scheduling.staff import REPLACEMENTS, Platform, State, Worker
 from atex_orchestrator.scheduling.staffing import Staffing
 from atex_orchestrator.scheduling.tries import Job, Tries
 
@@ -187,7 +187,7 @@ class Scheduler:
                 self._gone(worker, now)
             case _:
                 return []
-        return self._decided(now)
+        return self._decided(now, worker.platform)
 
     # What happened to a machine:
 
@@ -288,13 +288,13 @@ class Scheduler:
 
     # Who takes what:
 
-    def _decided(self, now: float) -> list[Decision]:
+    def _decided(self, now: float, only: Platform | None = None) -> list[Decision]:
         """Let free workers take tests, and staff what then waits; return all that was decided."""
         staff = self._staff
         while True:
             while staff.free:
                 self._next(staff.free.pop(), now)
-            staff.settle()
+            staff.settle(only)
             if not staff.free:
                 return staff.take_decisions()
 

@@ -196,6 +196,10 @@ class Platform:
             self.slots.extend(self.barred)
             self.barred.clear()
 
+    def is_unsettled(self) -> bool:
+        """Return whether, while tests wait, somebody could be asked for or let go, or nobody works any more."""
+        return bool(self.slots or self.spare_slots or self.idle or not self.busy)
+
     def has_nobody(self) -> bool:
         """Return whether nothing can run here any more."""
         return not self.alive and not self.returning and not self.slots

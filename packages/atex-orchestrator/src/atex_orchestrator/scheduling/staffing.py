@@ -71,7 +71,9 @@ class Staffing:
         return [self.platforms[waiting.name]]
 
     def taking(self) -> int:
-        """Return how many workers of all platforms take tests."""
+        """Return how many workers of all platforms take tests; it matters to tests of none only."""
+        if not self.anywhere.count:
+            return 0
         return sum(platform.taking for platform in self.platforms.values())
 
     def decide(self, decision: Decision) -> None:
@@ -154,23 +156,31 @@ class Staffing:
         for waiting in self.all_waiting():
             self._give_up(waiting, reason, status)
 
-    def settle(self) -> None:
+    def settle(self, only: Platform | None) -> None:
         """Ask for machines that are lacking, let go those without need, give up what can not be run.
 
-        Who stops the run tells its workers himself.
+        `only`: where something happened, unless that is all platforms' affair. Who stops the run tells its workers
+        himself.
         """
         if self._ending is not None and self._ending[0] == "infra":
             return
-        for platform in self.platforms.values():
-            if platform.waiting.count or self.anywhere.count:
-                self._staff(platform)
-            elif platform.coming or platform.spares:
-                self._let_surplus_go(platform)
-            while len(platform.idle) > platform.may_return or (platform.idle and self._ending):
-                self.let_go(platform.idle[-1])
+        if only is None or self.anywhere.jobs or self._ending is not None:
+            for platform in self.platforms.values():
+                self._settle(platform)
+        else:
+            self._settle(only)
         if self.anywhere.count and all(p.has_nobody() for p in self.platforms.values()):
             reasons = [no_machine_left(platform) for platform in self.platforms.values()]
             self._give_up(self.anywhere, "\n".join(reasons))
+
+    def _settle(self, platform: Platform) -> None:
+        if platform.waiting.count or self.anywhere.count:
+            if platform.is_unsettled():
+                self._staff(platform)
+        elif platform.coming or platform.spares:
+            self._let_surplus_go(platform)
+        while platform.idle and (self._ending or len(platform.idle) > platform.may_return):
+            self.let_go(platform.idle[-1])
 
     def _let_surplus_go(self, platform: Platform) -> None:
         """No test waits for those who are coming or stand by."""
