@@ -78,7 +78,7 @@ sleep 60
     executor = on_host(light_host, Test(name="/test", test=script, duration=6), times=times)
     outcome = outcome_of(executor, run)
     assert (outcome.status, outcome.note) == ("error", "ran longer than 6s")
-    assert outcome.seconds < 12
+    assert outcome.seconds < 50
     assert executor.alive
 
 
