@@ -4,9 +4,17 @@ Threads: the worker's own calls run(); add() is called by a thread of the execut
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
-from atex_executor import AddedTest, Executor, RunOutcome, SinkError
+from atex_executor import (
+    AddedTest,
+    Executor,
+    OpenAttempt,
+    RunOutcome,
+    SinkError,
+    close_attempt,
+)
 from atex_fmf import Test
 from atex_provision import Machine
 
@@ -41,9 +49,24 @@ class Attempts:
         self.test, self._attempt = test, attempt
         policy = self._shared.policy
         outcome = policy.run_test(machine, executor, test, self._shared.sink, attempt)
-        self.record = msgspec.convert(outcome.record, FinalRecord)
-        policy.output_result(test, self.record)
+        self._hand_out(test, outcome.record)
         return outcome
+
+    def resume(self, executor: Executor, test: Test, left: OpenAttempt) -> RunOutcome:
+        """Go on with what a process that was killed left open; else like run()."""
+        self.test, self._attempt = test, left.begun.attempt
+        outcome = executor.resume(test, self._shared.sink, left)
+        self._hand_out(test, outcome.record)
+        return outcome
+
+    def close(self, test: Test, left: OpenAttempt, note: str) -> FinalRecord:
+        """Return the record, `infra`, of what was left open and can not go on. Raises SinkError."""
+        return self._hand_out(test, close_attempt(self._shared.sink, left, note))
+
+    def _hand_out(self, test: Test, record: dict[str, Any]) -> FinalRecord:
+        self.record = msgspec.convert(record, FinalRecord)
+        self._shared.policy.output_result(test, self.record)
+        return self.record
 
     def add(self, asked: AddedTest) -> None:
         """The test that runs asks for one more run of a test: write that down, then say it."""

@@ -61,13 +61,13 @@ class PastMachine(msgspec.Struct, kw_only=True):
     """The last one that was started there."""
 
 
-class PastTest(msgspec.Struct, gc=False):
+class PastTest(msgspec.Struct):
     """What became of a test so far."""
 
     last: int = 0
     """The number of its last attempt."""
-    statuses: list[str] = []
-    """Of its attempts, in their order, without those that the end of a process left without a verdict."""
+    finished: list[TestFinished] = []
+    """Its attempts, in their order, without those that the end of a process left without a verdict."""
     given_up: bool = False
     """Whether no attempt will follow, by a decision that no stop of the run was the reason for."""
 
@@ -189,7 +189,7 @@ class History:
         test = self.test(event.platform, event.serial)
         test.last = max(test.last, event.attempt)
         if event.status != "infra" or not (self._stopping or attempt in self._older):
-            test.statuses.append(event.status)
+            test.finished.append(event)
 
     def _give_up(self, key: Key) -> None:
         """A test was never started."""

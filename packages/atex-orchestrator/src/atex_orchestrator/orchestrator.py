@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
 from types import MappingProxyType
+from typing import Any
 
 import atex_executor
 import atex_fmf
@@ -13,7 +14,7 @@ import atex_provision
 import atex_sut_agent
 from atex_executor import Pack, SinkError, Times, UnsupportedPhase, check_plan
 from atex_fmf import Suite, Test
-from atex_provision import Provisioner
+from atex_provision import Provisioner, ProvisionError
 
 import atex_orchestrator
 from atex_orchestrator.anywhere import numbered
@@ -26,6 +27,7 @@ from atex_orchestrator.order import Order, new_seed, ranking
 from atex_orchestrator.policy import Policy
 from atex_orchestrator.requests import Abort, AbortMachine, AbortTest, Request
 from atex_orchestrator.results import ANY, PlatformInfo, PoolInfo, RunFolder, RunInfo
+from atex_orchestrator.resumption import Resumption, check_same
 from atex_orchestrator.run import PoolRun
 from atex_orchestrator.scheduling import Destructive, Rules
 from atex_orchestrator.settings import Settings
@@ -64,8 +66,14 @@ class Orchestrator(Policy):
         spares: int = 0,
         order: Order = "longest",
         seed: int | None = None,
+        resume: bool = False,
+        request: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """Prepare a run with results in `folder`, which does not exist yet or is empty.
+
+        `request` is noted in run.json for whoever resumes the run.
+        `resume`: go on with the run in `folder`, whose process was killed, or that was stopped, with the same settings,
+        platforms, tests and pools as then (docs/resume.md).
 
         `environment` and `secrets` are variables for all tests and phases, above those of the metadata; secrets are
         handed to the machines and written nowhere. `grace`: seconds that a test which reached its limit has
@@ -96,6 +104,8 @@ class Orchestrator(Policy):
             )
         )
         self._folder = folder
+        self._resume = resume
+        self._request = dict(request)
         self._settings = Settings(
             environment=dict(environment),
             secrets=dict(secrets),
@@ -198,9 +208,9 @@ class Orchestrator(Policy):
     def run(self) -> Summary:
         """Run every test, and return what became of them when all have their final record.
 
-        May be called once. Raises SetupError if tests have no machines and FolderInUse, both before anything is
-        reserved. A KeyboardInterrupt, what a listener raises and any bug stop the run as abort() does, and are raised
-        when all is settled.
+        May be called once. Raises SetupError if tests have no machines, or the run can not be resumed, FolderInUse and
+        FolderUnreadable, all before anything is reserved. A KeyboardInterrupt, what a listener raises and any bug stop
+        the run as abort() does, and are raised when all is settled.
         """
         try:
             return self._run()
@@ -240,14 +250,23 @@ class Orchestrator(Policy):
                 )
         anywhere = numbered(self._anywhere, self._suites)
         with ExitStack() as stack:
-            folder = stack.enter_context(RunFolder(self._folder, self._info(anywhere)))
+            info, asked = self._info(anywhere), self._asked(anywhere)
+            folder = stack.enter_context(RunFolder(self._folder, None if self._resume else info))
+            past = self._past(folder, info, asked) if self._resume else None
             for pack in self._packs.values():
                 stack.enter_context(pack)
             try:
-                run = PoolRun(folder, self._asked(anywhere), self._inbox, self._listeners)
+                run = PoolRun(folder, asked, self._inbox, self._listeners, past=past)
             except SinkError as error:
                 raise FolderInUse(str(error)) from error
             return run.execute()
+
+    def _past(self, folder: RunFolder, info: RunInfo, asked: Asked) -> Resumption:
+        check_same(folder, info)
+        try:
+            return Resumption(folder, asked)
+        except (OSError, ProvisionError) as error:
+            raise SetupError(f"the run in {folder.path} can not be resumed: {error}") from error
 
     def _asked(self, anywhere: Sequence[Test]) -> Asked:
         durations = Durations()
@@ -292,4 +311,5 @@ class Orchestrator(Policy):
             spares=self._rules.spares,
             order=self._order,
             seed=self._seed if self._order == "random" else None,
+            request=self._request,
         )

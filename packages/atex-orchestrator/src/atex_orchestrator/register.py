@@ -2,14 +2,16 @@
 
 import itertools
 import threading
+from collections.abc import Iterable
 
 
 class Register:
     """Names and failures of machines. Any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        """`taken`: names that machines had before."""
         self._lock = threading.Lock()  # guards both
-        self._taken: set[str] = set()
+        self._taken = set(taken)
         self._failed: set[tuple[str, str]] = set()
 
     def claim(self, name: str) -> str:

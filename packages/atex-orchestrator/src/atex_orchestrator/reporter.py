@@ -17,6 +17,7 @@ from atex_orchestrator.events import (
     MachineFailed,
     MachineIncomplete,
     MachineKept,
+    MachineMarked,
     MachineOccupied,
 )
 
@@ -51,6 +52,16 @@ class Reporter:
         _log.info("%s: %s", moment, words)
         self._emit(
             MachineComing(worker=self._worker, platform=self._platform, moment=moment, words=words)
+        )
+
+    def marked(self, name: str, value: str) -> MachineMarked:
+        """Return what says that it was marked, for who says it himself."""
+        return MachineMarked(
+            worker=self._worker,
+            platform=self._platform,
+            machine=self.machine or "",
+            name=name,
+            value=value,
         )
 
     def occupied(self, reason: str) -> None:

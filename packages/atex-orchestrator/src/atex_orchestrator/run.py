@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 
 from atex_executor import FolderSink, SinkError
 from atex_fmf import Test
-from atex_provision import Holder
+from atex_provision import Holder, Provisioner
 
 from atex_orchestrator.added_tests import AddedTests
 from atex_orchestrator.anywhere import joined
@@ -24,6 +24,7 @@ from atex_orchestrator.events import (
     Event,
     MachineFailed,
     MachineLeaving,
+    MachineMarked,
     MachineReleased,
     MachineRequested,
     MachineReserved,
@@ -36,11 +37,13 @@ from atex_orchestrator.events import (
     TestStarted,
 )
 from atex_orchestrator.faults import Faults
+from atex_orchestrator.heritage import Heritage
 from atex_orchestrator.hooks import hooks_of
 from atex_orchestrator.listeners import Listeners
 from atex_orchestrator.register import Register
 from atex_orchestrator.requests import Abort, AbortMachine, AbortTest, Request
 from atex_orchestrator.results import ANY, FinalRecord, RunFolder
+from atex_orchestrator.resumption import Resumption
 from atex_orchestrator.scheduling import (
     Decision,
     GiveUp,
@@ -75,8 +78,13 @@ class PoolRun:
         asked: Asked,
         inbox: "SimpleQueue[Event | Request]",
         listeners: Listeners,
+        *,
+        past: Resumption | None = None,
     ) -> None:
-        """Do what is `asked`, with results in `folder`. Raises SinkError where that takes none."""
+        """Do what is `asked`, with results in `folder`; `past`: what another process left of it.
+
+        Raises SinkError where the folder takes no results, and OSError.
+        """
         self._folder = folder
         self._asked = asked
         self._suites = {name: joined(suite, asked.anywhere) for name, suite in asked.suites.items()}
@@ -88,22 +96,27 @@ class PoolRun:
         self._sink = FolderSink(folder.path)
         self._unstarted = Unstarted(self._sink, self._chronicle, asked.policy, self._faults)
         self._added = AddedTests(folder, self._suites)
+        self._past = past
+        if past is not None:
+            past.take_added(self._added, self._chronicle)
         self._shared = Shared(
             settings=asked.settings,
             policy=asked.policy,
             sink=self._sink,
-            register=Register(),
+            register=Register(past.history.names if past else ()),
             added=self._added,
+            write=folder.append,
             emit=inbox.put,
         )
         self._workers: dict[int, Worker] = {}  # those that have not ended
         self._scheduler = Scheduler(
-            {name: suite.tests for name, suite in asked.suites.items()},
+            {name: (*suite.tests, *self._added.of(name)) for name, suite in asked.suites.items()},
             [Pool(pool.platform, pool.size) for pool in asked.pools],
             rules=asked.rules,
             hooks=hooks_of(asked.policy, self._workers),
             anywhere=asked.anywhere,
             rank=asked.rank,
+            workers=past.history.workers if past else 0,
         )
         asked.policy.failures_before = self._failures_before
         self._ended: list[Worker] = []
@@ -122,6 +135,8 @@ class PoolRun:
             self._guarded(self._step)
         for released in self._stragglers.free_machines():
             self._chronicle.tell(released)
+        if self._past is not None:
+            self._past.end(self._chronicle)
         self._join()
         stopped = self._stopping.reason if self._stopping else None
         try:
@@ -150,12 +165,19 @@ class PoolRun:
         return summary
 
     def _begin(self) -> None:
-        tests = sum(1 for _ in self._folder.info.tests())
-        self._chronicle.tell(RunStarted(tests=tests, holder=Holder.myself()))
+        heirs = []
+        if self._past is None:
+            tests = sum(1 for _ in self._folder.info.tests())
+            self._chronicle.tell(RunStarted(tests=tests, holder=Holder.myself()))
+        else:
+            heirs = self._past.begin(self._scheduler, self._sink, self._chronicle, self._unstarted)
         for platform, suite in self._suites.items():
             if suite.tests:
                 self._asked.packs[platform].start()  # while machines are being reserved
-        self._carry_out(self._scheduler.start(time.time()))
+        decisions = self._scheduler.start(time.time())
+        for heir in heirs:
+            self._take_over(heir)
+        self._carry_out(decisions)
 
     def _step(self) -> None:
         """Take one message, or find that the time is up."""
@@ -198,17 +220,35 @@ class PoolRun:
                 case GiveUp():
                     self._unstarted.give_up(decision)
 
-    def _hire(self, number: int, pool: MachinePool) -> None:
+    def _take_over(self, heir: Heritage) -> None:
+        """Go on with the machine of another process."""
+        pool = self._asked.pools[heir.pool]
+        if heir.left is not None:
+            test, left = heir.left
+            self._running[heir.worker] = LeftOpen(pool.platform, test, left.begun.attempt)
+        self._employ(heir.worker, pool, lambda: heir.provisioner, heir)
+
+    def _employ(
+        self,
+        number: int,
+        pool: MachinePool,
+        factory: Callable[[], Provisioner],
+        heritage: Heritage | None = None,
+    ) -> None:
         worker = Worker(
             number,
             platform=self._kinds[pool.platform],
             suite=self._suites[pool.platform],
             pack=self._asked.packs[pool.platform],
-            factory=pool.factory,
+            factory=factory,
             shared=self._shared,
+            heritage=heritage,
         )
         self._workers[number] = worker
         worker.start()
+
+    def _hire(self, number: int, pool: MachinePool) -> None:
+        self._employ(number, pool, pool.factory)
         self._chronicle.tell(
             MachineRequested(worker=number, platform=pool.platform, pool=pool.name)
         )
@@ -246,7 +286,7 @@ class PoolRun:
             self._running.pop(worker.number, None)
         if isinstance(event, MachineReleased):
             self._ended.append(self._workers.pop(worker.number))
-        if isinstance(event, TestAdded):
+        if isinstance(event, TestAdded | MachineMarked):
             self._chronicle.hand_on(event)  # it was written down at once
         else:
             self._chronicle.tell(event)

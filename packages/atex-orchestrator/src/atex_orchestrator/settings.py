@@ -30,5 +30,7 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     sink: Sink
     register: Register
     added: AddedTests
+    write: Callable[[Event], None]
+    """Writes an event down at once, before it is put in the queue. Raises OSError."""
     emit: Callable[[Event], None]
     """Puts an event in the owner's queue."""

@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 
 import msgspec
@@ -20,9 +21,11 @@ from atex_executor import (
     ExecutorError,
     MachineBusy,
     MachineLost,
+    OpenAttempt,
     Pack,
     PackFailed,
     PhaseFailed,
+    RunOutcome,
     SinkError,
 )
 from atex_fmf import Suite, Test
@@ -38,6 +41,7 @@ from atex_orchestrator.events import (
     MachineReserved,
     TestFinished,
 )
+from atex_orchestrator.heritage import Heritage
 from atex_orchestrator.holdings import Holdings, Stopped
 from atex_orchestrator.reporter import Reporter, in_a_line
 from atex_orchestrator.results import FinalRecord
@@ -77,8 +81,12 @@ class Worker:
         pack: Pack,
         factory: Callable[[], Provisioner],
         shared: Shared,
+        heritage: Heritage | None = None,
     ) -> None:
-        """Take what it needs, and do nothing yet."""
+        """Take what it needs, and do nothing yet.
+
+        `heritage`: goes on with a machine that is ready, and was a killed process'; `factory` has adopted its lease.
+        """
         self.number = number
         self.platform = platform.name
         self._kind = platform
@@ -89,18 +97,24 @@ class Worker:
         self._factory = factory
         self._settings = shared.settings
         self._sink = shared.sink
+        self._write, self._emit = shared.write, shared.emit
         self.borrowed: Machine | None = None
         """The machine, from MachineReserved on."""
         self._reporter = Reporter(number, platform.name, shared.emit)
         self._attempts = Attempts(number, platform.name, shared, broken=self._break)
         self._register = shared.register
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()  # None: no more
-        self._during: During = "reserve"
+        self._during: During = "reserve" if heritage is None else "resume"
+        self._heritage = heritage
+        self._left = None if heritage is None else heritage.left  # until it is closed
+        self._trouble = ""  # why the machine failed last
         self._kept = False
         self._given_name = ""  # what its provisioner calls the machine
         self._reachable = True
         self._holdings = Holdings(f"worker-{number}")
         self._to_finish: Executor | None = None  # where prepare was begun
+        if heritage is not None:
+            self._reporter.machine = heritage.machine
         self._thread = threading.Thread(target=self._main, name=f"worker-{number}", daemon=True)
 
     @property
@@ -171,6 +185,7 @@ class Worker:
         left = held = None
         try:
             self._guarded(self._serve)
+            self._guarded(self._close_left)
             self._guarded(self._finish)
             left = self._holdings.give_back()
             held = self._holdings.held
@@ -189,7 +204,7 @@ class Worker:
             pass
         except (SinkError, PackFailed) as error:
             self._break(error)
-        except (MachineLost, ProvisionError) as error:
+        except (MachineLost, ProvisionError, TimeoutError) as error:
             self._reachable = False
             self._failed(error)
         except ExecutorError as error:
@@ -203,12 +218,28 @@ class Worker:
         provisioner.on_progress = self._reporter.coming
         provisioner.platform = self._kind
         machine = provisioner.reserve()
-        if self._register.gave_up(self.platform, machine.name):
+        machine.platform = self._kind
+        if self._heritage is not None:
+            executor = self._take_over(provisioner, machine, self._heritage)
+        elif self._register.gave_up(self.platform, machine.name):
             _log.info("%s failed before: there is no other machine", machine.name)
             return
+        else:
+            executor = self._make_ready(provisioner, machine)
+        self._during = "test"
+        _log.info("%s is ready", self.machine)
+        self._reporter.say(MachineReady, session=executor.session, lease_end=machine.lease_end)
+        if self._left is not None:
+            self._resume_test(machine, executor, *self._left)
+        while self._reachable and not self._kept and (order := self._orders.get()):
+            if isinstance(order, _Run):
+                self._run_test(machine, executor, order)
+            else:
+                self._keep(provisioner)
+
+    def _make_ready(self, provisioner: Provisioner, machine: Machine) -> Executor:
         self._given_name = machine.name
         name = machine.name = self._reporter.machine = self._register.claim(machine.name)
-        machine.platform = self._kind
         self.borrowed = machine
         _log.info("%s is reserved for platform %s: %s", name, self.platform, machine.facts)
         self._reporter.say(MachineReserved, facts=machine.facts, lease=machine.lease)
@@ -218,14 +249,22 @@ class Worker:
         executor.start()
         if not machine.prepared:
             self._prepare(executor)
-        self._during = "test"
-        _log.info("%s is ready", name)
-        self._reporter.say(MachineReady, session=executor.session, lease_end=machine.lease_end)
-        while self._reachable and not self._kept and (order := self._orders.get()):
-            if isinstance(order, _Run):
-                self._run_test(machine, executor, order)
-            else:
-                self._keep(provisioner)
+        return executor
+
+    def _take_over(
+        self, provisioner: Provisioner, machine: Machine, heritage: Heritage
+    ) -> Executor:
+        """Attach to the agent that runs there; what it tells is heard when the test is resumed."""
+        machine.name = heritage.machine
+        machine.marks.update(heritage.marks)
+        self.borrowed = machine
+        executor = self._new_executor(machine, machine.name, session=heritage.session)
+        self._holdings.hold_executor(executor)
+        note_session(provisioner, machine, executor, become=self._settings.become)
+        executor.start()
+        if not machine.prepared:
+            self._to_finish = executor
+        return executor
 
     def _prepare(self, executor: Executor) -> None:
         self._to_finish = executor
@@ -233,7 +272,7 @@ class Worker:
         for error in executor.prepare(self._sink):
             self._reporter.incomplete(error)
 
-    def _new_executor(self, machine: Machine, name: str) -> Executor:
+    def _new_executor(self, machine: Machine, name: str, session: str | None = None) -> Executor:
         return Executor(
             machine.connection,
             self._suite,
@@ -242,11 +281,12 @@ class Worker:
             environment=self._settings.environment,
             secrets=self._settings.secrets,
             grace=self._settings.grace,
+            session=session,
             times=self._settings.times,
             slot=machine.slot,
             take_over=self._settings.take_over,
             become=self._settings.become,
-            on_mark=machine.marks.__setitem__,
+            on_mark=partial(self._mark, machine),
             on_addtest=self._attempts.add,
             on_busy=self._reporter.occupied,
             python=machine.python,
@@ -255,6 +295,45 @@ class Worker:
 
     def _run_test(self, machine: Machine, executor: Executor, order: _Run) -> None:
         outcome = self._attempts.run(machine, executor, order.test, order.attempt)
+        self._tested(machine, order.test, order.attempt, outcome)
+
+    def _resume_test(
+        self, machine: Machine, executor: Executor, test: Test, left: OpenAttempt
+    ) -> None:
+        outcome = self._attempts.resume(executor, test, left)
+        self._left = None
+        self._tested(machine, test, left.begun.attempt, outcome)
+
+    def _close_left(self) -> None:
+        """The machine can not be had any more: what ran there has no verdict."""
+        if self._left is None:
+            return
+        test, left = self._left
+        note = f"atex was killed while it ran, and {self.machine} is lost: {self._trouble}"
+        record = self._attempts.close(test, left, note)
+        self._left = None
+        self._reporter.say(
+            TestFinished,
+            test=test.name,
+            serial=test.serial,
+            attempt=left.begun.attempt,
+            status=record.status,
+            seconds=record.seconds or 0.0,
+            note=record.note,
+        )
+
+    def _mark(self, machine: Machine, name: str, value: str) -> None:
+        """A test or a phase marks the machine; it goes on when that is written down. In a thread of the executor's."""
+        machine.marks[name] = value
+        event = self._reporter.marked(name, value)
+        try:
+            self._write(event)
+        except OSError as error:
+            self._break(SinkError(f"a mark can not be noted: {error.strerror}"))
+        else:
+            self._emit(event)
+
+    def _tested(self, machine: Machine, test: Test, attempt: int, outcome: RunOutcome) -> None:
         if outcome.sink_error is not None:
             self._break(outcome.sink_error)
         elif machine.lease_end is not None and time.time() >= machine.lease_end:
@@ -265,9 +344,9 @@ class Worker:
             self._failed(outcome.note or "the machine is out of use")
         self._reporter.say(
             TestFinished,
-            test=order.test.name,
-            serial=order.test.serial,
-            attempt=order.attempt,
+            test=test.name,
+            serial=test.serial,
+            attempt=attempt,
             status=outcome.status,
             seconds=round(outcome.seconds, 3),
             exit_code=outcome.exit_code,
@@ -307,7 +386,8 @@ class Worker:
 
     def _failed(self, error: Exception | str) -> None:
         """Say that the machine failed, unless it did not get far because it was stopped."""
-        _log.info("%s failed: %s", self._during, in_a_line(error))
+        self._trouble = in_a_line(error)
+        _log.info("%s failed: %s", self._during, self._trouble)
         if self._during in BEFORE_TESTS:
             if self._holdings.stopped:
                 return

@@ -2,9 +2,12 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
+from atex_orchestrator import FolderUnreadable
 from atex_orchestrator.garbage import NotGivenBack, give_back_all
+from atex_orchestrator.results import read_run
 from atex_provision import Holder, JournalError, Lease, LeaseJournal
 
 from atex_cli.commands.machines import PURPOSE_OF_RUN, read_duration
@@ -32,6 +35,7 @@ HEADINGS = ("LEASE", "MACHINE", "AGE", "STATE", "PURPOSE")
 def command(names: tuple[str, ...], dry: bool, older_than: float | None) -> int:
     """Show the machines that processes of atex left reserved when they died, and give them back.
 
+    A run that was killed can go on with them instead (atex run --resume); afterwards it gets other ones.
     What still runs there is ended first. What a living process holds or uses is not touched. A machine that was kept on
     purpose (atex run --hold-failed) is given back when its time is up, or when its LEASE is named.
 
@@ -54,6 +58,8 @@ def command(names: tuple[str, ...], dry: bool, older_than: float | None) -> int:
         terminal.say("Nothing is left behind.")
         return PASSED
     _show(shown, terminal)
+    for run in _killed_runs(shown):
+        terminal.say(f"atex run --resume {terminal.quote(run, LONGEST)}  # goes on with that run")
     if dry:
         return PASSED
     free = [lease for lease in shown if lease.used_by is None]
@@ -114,6 +120,23 @@ def _row(lease: Lease, terminal: Terminal) -> tuple[str, ...]:
         state,
         terminal.quote(lease.purpose.removeprefix(PURPOSE_OF_RUN)),
     )
+
+
+def _killed_runs(leases: Sequence[Lease]) -> list[str]:
+    """Return the folders of the runs that had these leases and did not come to an end."""
+    folders = dict.fromkeys(
+        lease.purpose.removeprefix(PURPOSE_OF_RUN)
+        for lease in leases
+        if lease.purpose.startswith(PURPOSE_OF_RUN) and not lease.kept
+    )
+    return [folder for folder in folders if _is_open(Path(folder))]
+
+
+def _is_open(run: Path) -> bool:
+    try:
+        return read_run(run).ended is None
+    except FolderUnreadable:
+        return False
 
 
 def _give_back(leases: Sequence[Lease], journal: LeaseJournal, terminal: Terminal) -> int:

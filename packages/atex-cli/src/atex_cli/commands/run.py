@@ -1,40 +1,22 @@
-"""`atex run`: from the command line to an orchestrator, and from its summary to an exit code."""
+"""`atex run`: the command line."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
 import click
-from atex_executor import Mask
-from atex_fmf import Suite
-from atex_orchestrator import Orchestrator, OrchestratorError
-from atex_orchestrator.results import FILES, LOG
 from atex_provision import HostKeys
 
-from atex_cli.closing import print_summary
-from atex_cli.commands.machines import (
-    PURPOSE_OF_RUN,
-    check_held,
-    duration_option,
-    machine_options,
-    read_duration,
-    read_pools,
-)
+from atex_cli.commands.execution import execute
+from atex_cli.commands.machines import check_held, duration_option, machine_options, read_duration
 from atex_cli.commands.options import verbose_option
+from atex_cli.commands.request import Request, ask_secrets, check_alone, read_request
 from atex_cli.commands.scheduling import Scheduling, check_scheduling, scheduling_options
-from atex_cli.commands.suites import notices_of, read_suites
 from atex_cli.commands.tree import Context, context_option, selection_options, tree_argument
 from atex_cli.commands.variables import read_environment, read_secrets, variable_options
 from atex_cli.errors import Refused
-from atex_cli.exit_codes import exit_code
 from atex_cli.invocation import Invocation
-from atex_cli.output import output_folder
 from atex_cli.pools import CHOICES
-from atex_cli.progress import Progress
-from atex_cli.signals import stopped_by_signals
-from atex_cli.supply import Terms
-from atex_cli.terminal import Terminal
 
 
 @click.command("run", short_help="Run tests on machines.")
@@ -70,6 +52,12 @@ from atex_cli.terminal import Terminal
     help="Keep the machine of a failed test, one for each platform, until its time is up; say how to log in.",
 )
 @scheduling_options
+@click.option(
+    "--resume",
+    metavar="RUN",
+    type=click.Path(path_type=Path),
+    help="Go on with the run in this folder, which was killed or stopped; all else is as it was asked then.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No line for each finished test.")
 @verbose_option
 @click.pass_obj
@@ -91,6 +79,7 @@ def command(
     exclude: tuple[str, ...],
     become: bool,
     hold_failed: bool,
+    resume: Path | None,
     quiet: bool,
     **scheduling: Unpack[Scheduling],
 ) -> int:
@@ -99,65 +88,40 @@ def command(
     A free machine takes the next test. Exit codes: 0 passed, 1 some failed, 2 some had an error, 3 nothing to run,
     4 all skipped, 64 usage, 75 some test has no verdict, 130, 143 and 129 interrupted.
     """
-    staffs = read_pools(on, context, identity)
+    if resume is not None:
+        check_alone()
+        return _resume(resume, secret, invocation, quiet=quiet)
     check_held(on)
     check_scheduling(scheduling)
-    variables = read_environment(environment, os.environ)
-    secrets = read_secrets(secret, os.environ)
-    platforms = [staff.platform for staff in staffs]
-    suites = read_suites(platforms, tree, plan, tests, context, variables, exclude)
-    terminal = Terminal(Mask(secrets.values()))
-    for notice in notices_of(platforms, suites):
-        terminal.complain(f"atex: {notice}")
-    folder = output_folder(output)
-    invocation.log = folder / LOG
-    orchestrator = Orchestrator(
-        folder,
-        environment=variables,
-        secrets=secrets,
-        grace=grace,
-        take_over=take_over,
-        become=become,
-        exclude=exclude,
-        hold_failed=hold_failed,
-        **scheduling,
-    )
-    orchestrator.subscribe(
-        Progress(terminal, folder / FILES, width=_longest_name(suites), quiet=quiet)
-    )
-    terms = Terms(
+    request = Request(
+        folder=os.getcwd(),
+        tree=tree,
+        plan=plan,
+        tests=tests,
+        context=context,
+        on=on,
+        environment=read_environment(environment, os.environ),
+        secrets=secret,
+        identity=identity,
         duration=duration,
-        purpose=f"{PURPOSE_OF_RUN}{folder.absolute()}",
-        take_over=take_over,
+        grace=grace,
         host_keys=host_keys,
+        take_over=take_over,
+        exclude=exclude,
+        become=become,
+        hold_failed=hold_failed,
+        scheduling=scheduling,
     )
-    for staff, suite in zip(staffs, suites, strict=True):
-        platform = staff.platform
-        orchestrator.add_platform(platform.name, suite, context=platform.context)
-        for supply in staff.supplies:
-            orchestrator.add_provisioner(
-                supply.open(terms),
-                max_workers=supply.machines,
-                platform=platform.name,
-                name=supply.pool,
-            )
-    return _run(orchestrator, terminal, invocation)
+    return execute(request, read_secrets(secret, os.environ), output, invocation, quiet=quiet)
 
 
-def _longest_name(suites: Sequence[Suite]) -> int:
-    return max((len(test.name) for suite in suites for test in suite.tests), default=0)
-
-
-def _run(orchestrator: Orchestrator, terminal: Terminal, invocation: Invocation) -> int:
+def _resume(run: Path, secret: tuple[str, ...], invocation: Invocation, *, quiet: bool) -> int:
+    """Go on with a run, from the folder where it was begun."""
+    request = read_request(run)
+    secrets = ask_secrets(tuple(dict.fromkeys((*request.secrets, *secret))), os.environ)
+    folder = run.absolute()
     try:
-        with stopped_by_signals(orchestrator) as signals:
-            invocation.signals = signals
-            summary = orchestrator.run()
-            print_summary(summary, terminal)
-    except OrchestratorError as error:
-        raise Refused(str(error)) from error
-    return exit_code(
-        summary.counts,
-        complete=not (summary.missing or summary.stopped or summary.held),
-        signal=signals[0] if signals else None,
-    )
+        os.chdir(request.folder)
+    except OSError as error:
+        raise Refused(f"{run} was begun in {request.folder}: {error.strerror}") from error
+    return execute(request, secrets, folder, invocation, quiet=quiet, resume=True)

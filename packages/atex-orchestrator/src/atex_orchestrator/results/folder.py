@@ -94,6 +94,8 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
     """In which tests are started: "longest", "plan" or "random"."""
     seed: int | None = None
     """Of a random order."""
+    request: dict[str, Any] = {}
+    """What whoever began the run wants to know again to resume it: `atex run` its options."""
 
     def tests(self) -> Iterator[tuple[str, int, str]]:
         """Yield platform, serial and name of each test; the platform of those that are bound to none is ANY."""
