@@ -136,7 +136,7 @@ def test_a_host_that_does_not_acknowledge_blocks_the_test(agent: Agent) -> None:
 
 
 def test_a_host_that_reads_nothing_blocks_the_test(agent: Agent) -> None:
-    host = agent.attach()
+    host = agent.attach(spool=0)
     size = 20_000_000
     run = host.start(f"echo $$ >pid; head -c {size} /dev/zero; exit 7")
     wait_until(lambda: is_blocked(agent), "the agent's patience")
