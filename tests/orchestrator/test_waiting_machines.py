@@ -84,6 +84,9 @@ def _waiting_run(sshd: Sshd, folder: Path) -> Iterator[None]:
 
 
 def _wakes(thread: threading.Thread) -> int:
-    """How often it gave up the processor by itself, to wait for something (proc(5), status)."""
-    status = Path(f"/proc/self/task/{thread.native_id}/status").read_text()
+    """How often it gave up the processor by itself, to wait for something (proc(5), status); 0 where it has ended."""
+    try:
+        status = Path(f"/proc/self/task/{thread.native_id}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
     return int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0])
