@@ -26,6 +26,7 @@ from tests.machines import LightHost
 
 AT_ONCE = 8  # faults
 AWAY = 4.0  # seconds that a host or its link is away, at most
+MOMENT = 0.5  # seconds
 LIMIT = 300.0  # seconds for a podman command, on a box that has much else to do
 
 _log = logging.getLogger(__name__)
@@ -146,13 +147,20 @@ def _reset(host: LightHost, seconds: float) -> None:
 
 
 def _kill_one(session: str, number: int) -> None:
-    """Kill one of the processes, on this box and all machines, that have its name; but for the script of a test."""
-    found = []
+    """Kill one of the processes that serve it; what is there for a moment only may be about to become a test."""
+    seen = _serving(session)
+    time.sleep(MOMENT)
+    if found := sorted(seen & _serving(session)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(found[number % len(found)], signal.SIGKILL)
+
+
+def _serving(session: str) -> set[int]:
+    """Return the processes, on this box and all machines, that have its name; but for the script of a test."""
+    found = set()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has just ended
             words = (process / "cmdline").read_bytes().split(b"\0")
             if words[0] != b"/bin/bash" and session.encode() in b" ".join(words):
-                found.append(int(process.name))
-    if found:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(sorted(found)[number % len(found)], signal.SIGKILL)
+                found.add(int(process.name))
+    return found
