@@ -253,7 +253,7 @@ def test_a_session_is_taken_over(service: Service, journal: LeaseJournal, dead: 
 
 def test_a_slot_of_this_machine_is_adopted(journal: LeaseJournal) -> None:
     """Nobody else gets it meanwhile."""
-    lease = new_lease()
+    lease = new_lease(holder=dead_holder(), resource={"slot": "0"})
     journal.open(lease)
     with adopt(lease) as adopted, LocalProvisioner() as other:
         assert (adopted.slot, other.slot) == ("0", "1")

@@ -181,6 +181,10 @@ class BoundedTransport(paramiko.Transport):
             if self.is_active() and time.monotonic() > end:
                 raise TimeoutError from None
             raise
+        except (EOFError, OSError):
+            raise
+        except Exception as error:  # whatever ended paramiko's thread meanwhile
+            raise paramiko.SSHException(f"the connection ended: {error!r}") from error
 
     def watch(self) -> None:
         """From now on a silent server is asked for an answer, and without one the connection ends.
