@@ -1,6 +1,6 @@
-"""Attempts at tests on one machine, by the policy of its pool.
+"""Attempts at tests on one machine, by the policy of its pool, and what tests ask for.
 
-Threads: the worker's own calls run(); add() is called by a thread of the executor's, and only while a test runs.
+Threads: add() and mark() are called by one of the executor's, add() only while a test runs; all else by the worker's.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from atex_executor import (
 from atex_fmf import Test
 from atex_provision import Machine
 
+from atex_orchestrator.events import MachineMarked
 from atex_orchestrator.results import FinalRecord
 from atex_orchestrator.settings import Shared
 
@@ -33,7 +34,7 @@ class Attempts:
         *,
         broken: Callable[[Exception], None],
     ) -> None:
-        """Run them for this worker; `broken` takes what keeps an added test from being written down."""
+        """Run them for this worker; `broken` takes what keeps a wish from being written down."""
         self.test: Test | None = None
         """That runs, or ran last."""
         self.record: FinalRecord | None = None
@@ -82,5 +83,22 @@ class Attempts:
             )
         except OSError as error:
             self._broken(SinkError(f"a test can not be added: {error.strerror}"))
+        else:
+            self._shared.emit(event)
+
+    def mark(self, machine: Machine, name: str, value: str) -> None:
+        """A test or a phase marks the machine: write that down, then say it."""
+        machine.marks[name] = value
+        event = MachineMarked(
+            worker=self._worker,
+            platform=self._platform,
+            machine=machine.name,
+            name=name,
+            value=value,
+        )
+        try:
+            self._shared.write(event)
+        except OSError as error:
+            self._broken(SinkError(f"a mark can not be noted: {error.strerror}"))
         else:
             self._shared.emit(event)

@@ -6,8 +6,9 @@ They are put in the queue by his thread, and while a machine is reserved by the 
 import logging
 from collections.abc import Callable
 
-from atex_executor import PhaseFailed
+from atex_executor import PhaseFailed, RunOutcome
 from atex_executor.records import timestamp
+from atex_fmf import Test
 from atex_provision import Lease, Moment
 
 from atex_orchestrator.events import (
@@ -17,8 +18,8 @@ from atex_orchestrator.events import (
     MachineFailed,
     MachineIncomplete,
     MachineKept,
-    MachineMarked,
     MachineOccupied,
+    TestFinished,
 )
 
 LONGEST_REASON = 1000  # characters; each test that is given up for it repeats it
@@ -54,16 +55,6 @@ class Reporter:
             MachineComing(worker=self._worker, platform=self._platform, moment=moment, words=words)
         )
 
-    def marked(self, name: str, value: str) -> MachineMarked:
-        """Return what says that it was marked, for who says it himself."""
-        return MachineMarked(
-            worker=self._worker,
-            platform=self._platform,
-            machine=self.machine or "",
-            name=name,
-            value=value,
-        )
-
     def occupied(self, reason: str) -> None:
         """Say who else uses it."""
         self.say(MachineOccupied, reason=reason)
@@ -79,6 +70,21 @@ class Reporter:
     def incomplete(self, failure: PhaseFailed) -> None:
         """Say that packages of tests can not be installed on it, which is tolerated."""
         self.say(MachineIncomplete, reason=failure.reason, output=failure.output, tail=failure.tail)
+
+    def tested(self, test: Test, attempt: int, outcome: RunOutcome) -> None:
+        """Say how a test ended that was started there."""
+        self.say(
+            TestFinished,
+            test=test.name,
+            serial=test.serial,
+            attempt=attempt,
+            status=outcome.status,
+            seconds=round(outcome.seconds, 3),
+            exit_code=outcome.exit_code,
+            note=outcome.note,
+            agent_died=outcome.agent_died,
+            unstarted=not outcome.started,
+        )
 
     def kept(self, lease: Lease, test: str) -> None:
         """Say that it is kept by this lease, as `test` left it."""

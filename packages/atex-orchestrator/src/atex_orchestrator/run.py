@@ -11,22 +11,20 @@ from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 
 from atex_executor import FolderSink, SinkError
-from atex_fmf import Test
-from atex_provision import Holder, Provisioner
+from atex_provision import Holder
 
 from atex_orchestrator.added_tests import AddedTests
 from atex_orchestrator.anywhere import joined
-from atex_orchestrator.asked import Asked, MachinePool
-from atex_orchestrator.books import LeftOpen, close_books
+from atex_orchestrator.asked import Asked
+from atex_orchestrator.books import close_books
 from atex_orchestrator.chronicle import Chronicle
+from atex_orchestrator.crew import Crew
 from atex_orchestrator.differences import Differences
 from atex_orchestrator.events import (
     Event,
     MachineFailed,
-    MachineLeaving,
     MachineMarked,
     MachineReleased,
-    MachineRequested,
     MachineReserved,
     OfWorker,
     RunEnded,
@@ -34,10 +32,8 @@ from atex_orchestrator.events import (
     RunStopping,
     TestAdded,
     TestFinished,
-    TestStarted,
 )
 from atex_orchestrator.faults import Faults
-from atex_orchestrator.heritage import Heritage
 from atex_orchestrator.hooks import hooks_of
 from atex_orchestrator.listeners import Listeners
 from atex_orchestrator.register import Register
@@ -55,10 +51,8 @@ from atex_orchestrator.scheduling import (
     Scheduler,
 )
 from atex_orchestrator.settings import Shared
-from atex_orchestrator.stragglers import Stragglers
 from atex_orchestrator.summary import Summary
 from atex_orchestrator.unstarted import Unstarted
-from atex_orchestrator.worker import Worker
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +60,6 @@ _log = logging.getLogger(__name__)
 STOP_LIMIT = 80.0
 AT_ONCE_LIMIT = 5.0  # seconds for those who are told to leave at once
 WITHOUT_DURATION = ("infra", "skip")  # statuses
-JOIN_LIMIT = 5.0  # seconds for the threads of workers that said their last word
 
 
 class PoolRun:
@@ -91,15 +84,15 @@ class PoolRun:
         self._inbox = inbox
         self._faults = Faults(inbox.put)
         self._chronicle = Chronicle(folder, listeners, self._faults)
-        self._kinds = {platform.name: platform.kind for platform in folder.info.platforms}
-        self._differences = Differences(self._kinds.values())
+        kinds = {platform.name: platform.kind for platform in folder.info.platforms}
+        self._differences = Differences(kinds.values())
         self._sink = FolderSink(folder.path)
         self._unstarted = Unstarted(self._sink, self._chronicle, asked.policy, self._faults)
         self._added = AddedTests(folder, self._suites)
         self._past = past
         if past is not None:
             past.take_added(self._added, self._chronicle)
-        self._shared = Shared(
+        shared = Shared(
             settings=asked.settings,
             policy=asked.policy,
             sink=self._sink,
@@ -108,20 +101,17 @@ class PoolRun:
             write=folder.append,
             emit=inbox.put,
         )
-        self._workers: dict[int, Worker] = {}  # those that have not ended
+        self._crew = Crew(asked, self._suites, kinds, shared, self._chronicle)
         self._scheduler = Scheduler(
             {name: (*suite.tests, *self._added.of(name)) for name, suite in asked.suites.items()},
             [Pool(pool.platform, pool.size) for pool in asked.pools],
             rules=asked.rules,
-            hooks=hooks_of(asked.policy, self._workers),
+            hooks=hooks_of(asked.policy, self._crew.workers),
             anywhere=asked.anywhere,
             rank=asked.rank,
             workers=past.history.workers if past else 0,
         )
         asked.policy.failures_before = self._failures_before
-        self._ended: list[Worker] = []
-        self._stragglers = Stragglers()
-        self._running: dict[int, LeftOpen] = {}  # by worker
         self._stopping: Abort | None = None
         self._deadline: float | None = None  # of those told to stop, by time.monotonic()
 
@@ -131,13 +121,13 @@ class PoolRun:
         Raises, when all is settled: what a listener raised, what a bug raised, KeyboardInterrupt.
         """
         self._guarded(self._begin)
-        while self._workers or not (self._stopping or self._scheduler.done):
+        while self._crew.workers or not (self._stopping or self._scheduler.done):
             self._guarded(self._step)
-        for released in self._stragglers.free_machines():
+        for released in self._crew.free_machines():
             self._chronicle.tell(released)
         if self._past is not None:
             self._past.end(self._chronicle)
-        self._join()
+        self._crew.join()
         stopped = self._stopping.reason if self._stopping else None
         try:
             self._sink.close()
@@ -152,12 +142,7 @@ class PoolRun:
             self._folder,
             {**tests, ANY: self._asked.anywhere},
             stopped,
-            [
-                LeftOpen(
-                    left.platform, left.test, left.attempt, self._stragglers.machine_of(number)
-                )
-                for number, left in self._running.items()
-            ],
+            self._crew.left_open(),
             self._unstarted.hand_out,
         )
         if self._faults.broken is not None:
@@ -176,7 +161,7 @@ class PoolRun:
                 self._asked.packs[platform].start()  # while machines are being reserved
         decisions = self._scheduler.start(time.time())
         for heir in heirs:
-            self._take_over(heir)
+            self._crew.take_over(heir)
         self._carry_out(decisions)
 
     def _step(self) -> None:
@@ -210,82 +195,25 @@ class PoolRun:
         for decision in decisions:
             match decision:
                 case Reserve(worker=number, pool=index):
-                    self._hire(number, self._asked.pools[index])
+                    self._crew.hire(number, index)
                 case Run(worker=number, test=test, attempt=attempt):
-                    self._start_test(self._workers[number], test, attempt)
-                case Release(worker=number) if number in self._workers:
-                    self._let_go(self._workers[number])
-                case Keep(worker=number) if number in self._workers:
-                    self._workers[number].keep()
+                    self._crew.start_test(number, test, attempt)
+                case Release(worker=number):
+                    self._crew.let_go(number)
+                case Keep(worker=number):
+                    self._crew.keep(number)
                 case GiveUp():
                     self._unstarted.give_up(decision)
 
-    def _take_over(self, heir: Heritage) -> None:
-        """Go on with the machine of another process."""
-        pool = self._asked.pools[heir.pool]
-        if heir.left is not None:
-            test, left = heir.left
-            self._running[heir.worker] = LeftOpen(pool.platform, test, left.begun.attempt)
-        self._employ(heir.worker, pool, lambda: heir.provisioner, heir)
-
-    def _employ(
-        self,
-        number: int,
-        pool: MachinePool,
-        factory: Callable[[], Provisioner],
-        heritage: Heritage | None = None,
-    ) -> None:
-        worker = Worker(
-            number,
-            platform=self._kinds[pool.platform],
-            suite=self._suites[pool.platform],
-            pack=self._asked.packs[pool.platform],
-            factory=factory,
-            shared=self._shared,
-            heritage=heritage,
-        )
-        self._workers[number] = worker
-        worker.start()
-
-    def _hire(self, number: int, pool: MachinePool) -> None:
-        self._employ(number, pool, pool.factory)
-        self._chronicle.tell(
-            MachineRequested(worker=number, platform=pool.platform, pool=pool.name)
-        )
-
-    def _start_test(self, worker: Worker, test: Test, attempt: int) -> None:
-        self._running[worker.number] = LeftOpen(worker.platform, test, attempt)
-        self._chronicle.tell(
-            TestStarted(
-                worker=worker.number,
-                platform=worker.platform,
-                machine=worker.machine or "",
-                test=test.name,
-                serial=test.serial,
-                attempt=attempt,
-            )
-        )
-        worker.run(test, attempt)
-
-    def _let_go(self, worker: Worker) -> None:
-        """Who goes on after a kill must not run tests where finish began."""
-        if worker.machine is not None:
-            self._chronicle.tell(
-                MachineLeaving(
-                    worker=worker.number, platform=worker.platform, machine=worker.machine
-                )
-            )
-        worker.release()
-
     def _take(self, event: Event) -> None:
         """Let what a worker says have its effects: in the folder, then on what happens next."""
-        worker = self._workers.get(event.worker) if isinstance(event, OfWorker) else None
+        worker = self._crew.workers.get(event.worker) if isinstance(event, OfWorker) else None
         if worker is None:
             return  # of one whose time was up
         if isinstance(event, TestFinished):
-            self._running.pop(worker.number, None)
+            self._crew.running.pop(worker.number, None)
         if isinstance(event, MachineReleased):
-            self._ended.append(self._workers.pop(worker.number))
+            self._crew.ended(worker.number)
         if isinstance(event, TestAdded | MachineMarked):
             self._chronicle.hand_on(event)  # it was written down at once
         else:
@@ -316,35 +244,25 @@ class PoolRun:
             self._asked.durations.learn(platform, event.test, event.seconds)
 
     def _abort_machine(self, request: AbortMachine) -> None:
-        """Let a machine go as if it had failed, but for what it still can do."""
-        for worker in self._workers.values():
-            if worker.machine == request.machine and worker.during != "finish":
-                self._chronicle.tell(
-                    MachineFailed(
-                        worker=worker.number,
-                        platform=worker.platform,
-                        machine=request.machine,
-                        during=worker.during,
-                        reason=request.reason,
-                    )
-                )
-                worker.dismiss(request.reason)
-                self._carry_out(self._scheduler.dismiss(worker.number, time.time()))
-                return
-        _log.info("%s is not in use, and not aborted", request.machine)
+        number = self._crew.dismiss(request.machine, request.reason)
+        if number is None:
+            _log.info("%s is not in use, and not aborted", request.machine)
+        else:
+            self._carry_out(self._scheduler.dismiss(number, time.time()))
 
     def _abort_test(self, request: AbortTest) -> None:
         """End what runs of a test, and start no further attempt."""
-        key = self._folder.info.key(request.platform, request.serial)
+        info = self._folder.info
+        key = info.key(request.platform, request.serial)
         try:
             self._scheduler.tries(*key)
         except KeyError:
             _log.info("platform %s has no test %d to abort", *key)
             return
         self._carry_out(self._scheduler.abandon(*key, request.reason, time.time()))
-        for number, running in self._running.items():
-            if self._folder.info.key(running.platform, running.test.serial) == key:
-                self._workers[number].cancel(running.test, running.attempt, request.reason)
+        self._crew.cancel(
+            lambda running: info.key(running.platform, running.test.serial) == key, request.reason
+        )
 
     def _stop(self, abort: Abort) -> None:
         """Start nothing more and end what runs; once stopping, only `at_once` makes a difference, and once."""
@@ -356,8 +274,7 @@ class PoolRun:
         self._stopping = abort
         self._deadline = time.monotonic() + (AT_ONCE_LIMIT if abort.at_once else STOP_LIMIT)
         self._chronicle.tell(RunStopping(reason=abort.reason, at_once=abort.at_once))
-        for worker in self._workers.values():
-            worker.stop(abort.reason, at_once=abort.at_once)
+        self._crew.stop(abort.reason, at_once=abort.at_once)
         if first:
             self._carry_out(self._scheduler.stop(abort.reason))
 
@@ -366,10 +283,4 @@ class PoolRun:
         if self._stopping is not None and not self._stopping.at_once:
             self._stop(Abort(self._stopping.reason, at_once=True))
             return
-        self._stragglers.take(self._workers.values())
-        self._workers.clear()
-
-    def _join(self) -> None:
-        deadline = time.monotonic() + JOIN_LIMIT
-        for worker in self._ended:
-            worker.join(deadline - time.monotonic())
+        self._crew.leave_behind()

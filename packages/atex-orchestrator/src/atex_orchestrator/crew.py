@@ -1,0 +1,175 @@
+"""The workers of a run, and what runs on their machines. Used by the run's owner thread alone."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from atex_fmf import Suite, Test
+from atex_provision import Platform, Provisioner
+
+from atex_orchestrator.asked import Asked, MachinePool
+from atex_orchestrator.books import LeftOpen
+from atex_orchestrator.chronicle import Chronicle
+from atex_orchestrator.events import (
+    MachineFailed,
+    MachineLeaving,
+    MachineReleased,
+    MachineRequested,
+    TestStarted,
+)
+from atex_orchestrator.heritage import Heritage
+from atex_orchestrator.settings import Shared
+from atex_orchestrator.stragglers import Stragglers
+from atex_orchestrator.tenure import Tenure
+from atex_orchestrator.worker import Worker
+
+JOIN_LIMIT = 5.0  # seconds for the threads of workers that said their last word
+
+
+class Crew:
+    """Those who have not ended, by number, and an account of what they were told to run."""
+
+    def __init__(
+        self,
+        asked: Asked,
+        suites: Mapping[str, Suite],
+        kinds: Mapping[str, Platform],
+        shared: Shared,
+        chronicle: Chronicle,
+    ) -> None:
+        """Begin with nobody. `suites`: all that the machines of each platform may run; `kinds`: what they are to be."""
+        self.workers: dict[int, Worker] = {}
+        self.running: dict[int, LeftOpen] = {}
+        """By worker."""
+        self._asked = asked
+        self._suites = suites
+        self._kinds = kinds
+        self._shared = shared
+        self._chronicle = chronicle
+        self._ended: list[Worker] = []
+        self._stragglers = Stragglers()
+
+    def hire(self, number: int, index: int) -> None:
+        """Have a machine of this pool made ready."""
+        pool = self._asked.pools[index]
+        self._employ(number, pool, pool.factory)
+        self._chronicle.tell(
+            MachineRequested(worker=number, platform=pool.platform, pool=pool.name)
+        )
+
+    def take_over(self, heir: Heritage) -> None:
+        """Go on with the machine of another process."""
+        pool = self._asked.pools[heir.pool]
+        if heir.left is not None:
+            test, left = heir.left
+            self.running[heir.worker] = LeftOpen(pool.platform, test, left.begun.attempt)
+        self._employ(heir.worker, pool, lambda: heir.provisioner, heir)
+
+    def start_test(self, number: int, test: Test, attempt: int) -> None:
+        """Run a test on a machine that is ready and free."""
+        worker = self.workers[number]
+        self.running[worker.number] = LeftOpen(worker.platform, test, attempt)
+        self._chronicle.tell(
+            TestStarted(
+                worker=worker.number,
+                platform=worker.platform,
+                machine=worker.machine or "",
+                test=test.name,
+                serial=test.serial,
+                attempt=attempt,
+            )
+        )
+        worker.run(test, attempt)
+
+    def let_go(self, number: int) -> None:
+        """Have a machine given back; nothing for a worker that has ended.
+
+        That is written down first: who goes on after a kill must not run tests where finish began.
+        """
+        worker = self.workers.get(number)
+        if worker is None:
+            return
+        if worker.machine is not None:
+            self._chronicle.tell(
+                MachineLeaving(
+                    worker=worker.number, platform=worker.platform, machine=worker.machine
+                )
+            )
+        worker.release()
+
+    def keep(self, number: int) -> None:
+        """Have a machine kept as it is; nothing for a worker that has ended."""
+        if number in self.workers:
+            self.workers[number].keep()
+
+    def dismiss(self, machine: str, reason: str) -> int | None:
+        """Let a machine go as if it had failed, but for what it still can do; return its worker, if it is in use."""
+        for number, worker in self.workers.items():
+            if worker.machine == machine and worker.during != "finish":
+                self._chronicle.tell(
+                    MachineFailed(
+                        worker=number,
+                        platform=worker.platform,
+                        machine=machine,
+                        during=worker.during,
+                        reason=reason,
+                    )
+                )
+                worker.dismiss(reason)
+                return number
+        return None
+
+    def cancel(self, is_meant: Callable[[LeftOpen], bool], reason: str) -> None:
+        """End the attempts that are meant; their machines go on."""
+        for number, running in self.running.items():
+            if is_meant(running):
+                self.workers[number].cancel(running.test, running.attempt, reason)
+
+    def stop(self, reason: str, *, at_once: bool) -> None:
+        """Have all tests cancelled and all machines given back; at once: without waiting for anybody."""
+        for worker in self.workers.values():
+            worker.stop(reason, at_once=at_once)
+
+    def ended(self, number: int) -> None:
+        """A worker has said its last word."""
+        self._ended.append(self.workers.pop(number))
+
+    def leave_behind(self) -> None:
+        """Listen no more to those who are still there."""
+        self._stragglers.take(self.workers.values())
+        self.workers.clear()
+
+    def free_machines(self) -> list[MachineReleased]:
+        """Give back the machines of those who were left behind; return what is to be said of each."""
+        return self._stragglers.free_machines()
+
+    def join(self) -> None:
+        """Wait for the end of the threads of those who have ended."""
+        deadline = time.monotonic() + JOIN_LIMIT
+        for worker in self._ended:
+            worker.join(deadline - time.monotonic())
+
+    def left_open(self) -> list[LeftOpen]:
+        """Return the attempts that nobody saw the end of."""
+        return [
+            LeftOpen(left.platform, left.test, left.attempt, self._stragglers.machine_of(number))
+            for number, left in self.running.items()
+        ]
+
+    def _employ(
+        self,
+        number: int,
+        pool: MachinePool,
+        factory: Callable[[], Provisioner],
+        heritage: Heritage | None = None,
+    ) -> None:
+        tenure = Tenure(
+            number,
+            platform=self._kinds[pool.platform],
+            suite=self._suites[pool.platform],
+            pack=self._asked.packs[pool.platform],
+            factory=factory,
+            shared=self._shared,
+            heritage=heritage,
+        )
+        self.workers[number] = Worker(tenure)
+        self.workers[number].start()
