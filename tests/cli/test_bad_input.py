@@ -221,7 +221,7 @@ def somebody(one_test: Atex) -> Iterator[Atex]:
     somebody = Atex(one_test.folder / "somebody", one_test.environment)
     started = somebody.folder / "started"
     somebody.write("a.fmf", f"test: touch {started}; sleep 60\n")
-    somebody.start_run("--on", "local")
+    somebody.start_run("--on", "local", "--infra-retries", "0")
     wait_for(started.exists, "the test to start")
     yield somebody
     somebody.kill()

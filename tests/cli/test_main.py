@@ -74,7 +74,7 @@ def test_a_bug_in_the_middle_of_a_run_is_in_its_log(
         raise KeyError("what nobody thought of")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("atex_cli.commands.run.print_summary", print_summary)
+    monkeypatch.setattr("atex_cli.commands.execution.print_summary", print_summary)
     (tmp_path / ".fmf").mkdir()
     (tmp_path / ".fmf/version").write_text("1\n")
     assert atex_main.run(["run", "--on", "local"]) == 70

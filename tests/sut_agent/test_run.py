@@ -50,6 +50,7 @@ def test_the_environment_is_a_listed_one(agent: Agent) -> None:
         "PATH": "/opt/x/bin:/usr/bin",
         "LANG": "C.UTF-8",
         "LC_TIME": "POSIX",
+        "LC_ALL": "C.UTF-8",  # else Python may set LC_CTYPE, for us or for the agent (PEP 538)
         "TZ": "Etc/GMT-3",
         "SSH_CLIENT": "10.0.0.1 5 22",
         "SSH_CONNECTION": "10.0.0.1 5 10.0.0.2 22",
@@ -73,8 +74,10 @@ def test_the_environment_is_a_listed_one(agent: Agent) -> None:
     for name in ("HOME", "USER", "LOGNAME", "SHELL"):
         assert found.pop(name)
     found.pop("XDG_RUNTIME_DIR", None)
+    found.pop("LC_CTYPE", None)
     assert found == {
         "LANG": "C",
+        "LC_ALL": "C.UTF-8",
         "LC_TIME": "POSIX",
         "TZ": "Etc/GMT-3",
         "MINE": "a b\nc",
