@@ -12,6 +12,7 @@ from typing import Any
 from atex_orchestrator.events import (
     MachineExpired,
     MachineFailed,
+    MachineFreed,
     MachineReady,
     MachineReleased,
     MachineRequested,
@@ -131,7 +132,7 @@ def _workers(books: _Books) -> Iterator[str]:
             for words in workers[event.worker].take(event):
                 yield f"worker {event.worker}: {words}: {event}"
     for number, worker in workers.items():
-        if not isinstance(worker.last, MachineReleased):
+        if not isinstance(worker.last, MachineReleased | MachineFreed):
             yield f"worker {number}: was never released; its last: {worker.last}"
 
 
@@ -143,10 +144,8 @@ class _Worker:
 
     def take(self, event: OfWorker) -> Iterator[str]:
         """Yield what is wrong with it, in words."""
-        if (self.last is None) != isinstance(event, MachineRequested):
-            yield "out of turn"
-        if isinstance(self.last, MachineReleased):
-            yield "it was released before"
+        if not _follows(event, self.last):
+            yield f"out of turn, after {self.last}"
         self.last = event
         match event:
             case MachineReady():
@@ -163,6 +162,15 @@ class _Worker:
                 self._running = None
             case MachineReleased() if self._running:
                 yield f"it runs {self._running.test}"
+
+
+def _follows(event: OfWorker, last: OfWorker | None) -> bool:
+    """Nothing follows the release, but that what was held then was freed at the end of the run."""
+    if isinstance(last, MachineReleased):
+        return isinstance(event, MachineFreed) and last.held is not None
+    if isinstance(last, MachineFreed) or isinstance(event, MachineFreed):
+        return False
+    return (last is None) == isinstance(event, MachineRequested)
 
 
 def _starts(books: _Books) -> Iterator[str]:

@@ -53,10 +53,21 @@ def finished(
 
 
 def failed(
-    worker: int, reason: str, platform: str = "p", *, during: During = "reserve"
+    worker: int,
+    reason: str,
+    platform: str = "p",
+    *,
+    during: During = "reserve",
+    permanent: bool = True,
 ) -> MachineFailed:
+    """Of a reservation: one that would fail again, unless told otherwise."""
     return MachineFailed(
-        worker=worker, platform=platform, machine=None, during=during, reason=reason
+        worker=worker,
+        platform=platform,
+        machine=None,
+        during=during,
+        reason=reason,
+        permanent=permanent,
     )
 
 

@@ -181,7 +181,7 @@ def test_a_machine_that_is_lost_costs_one_attempt(tmp_path: Path, sshd: Sshd) ->
     orchestrator = Orchestrator(tmp_path / "run", times=Times(patience=1.0))
     orchestrator.subscribe(listen)
     orchestrator.add_platform("p", suite_of(tmp_path, *["sleep 1"] * 4))
-    orchestrator.add_provisioner(HostPool([doomed]).provisioner, platform="p")
+    orchestrator.add_provisioner(HostPool([doomed], patience=0).provisioner, platform="p")
     orchestrator.add_provisioner(LocalProvisioner, platform="p")
     summary = orchestrator.run()
     assert summary.counts == {"pass": 4}  # it was tried again on the other one
@@ -202,7 +202,9 @@ def test_when_the_only_machine_is_lost_the_rest_has_the_reason(tmp_path: Path, s
     orchestrator = Orchestrator(tmp_path / "run", times=Times(patience=1.0))
     orchestrator.subscribe(listen)
     orchestrator.add_platform("p", suite_of(tmp_path, "sleep 1", "true", "true"))
-    orchestrator.add_provisioner(HostPool([beside_local(sshd)]).provisioner, platform="p")
+    orchestrator.add_provisioner(
+        HostPool([beside_local(sshd)], patience=0).provisioner, platform="p"
+    )
     summary = orchestrator.run()
     assert summary.counts == {"infra": 3}
     assert summary.stopped is None
@@ -231,7 +233,7 @@ def test_a_machine_that_is_lost_while_it_is_prepared(tmp_path: Path, sshd: Sshd)
     orchestrator = Orchestrator(tmp_path / "run", times=Times(patience=1.0))
     orchestrator.subscribe(listen)
     orchestrator.add_platform("p", suite_of(tmp_path, "true", plan=Plan(prepare=(prepare,))))
-    orchestrator.add_provisioner(HostPool([host_of(sshd)]).provisioner, platform="p")
+    orchestrator.add_provisioner(HostPool([host_of(sshd)], patience=0).provisioner, platform="p")
     summary = orchestrator.run()
     for loss in losing:
         loss.result()

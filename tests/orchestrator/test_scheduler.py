@@ -98,6 +98,18 @@ def test_machines_that_nobody_asked_for_yet_go_before_a_replacement() -> None:
     assert scheduler.handle(failed(2, "b: exit code 1", during="prepare"), 0.0) == [Reserve(3, 0)]
 
 
+def test_a_reservation_that_may_succeed_the_next_time_is_repeated_ten_times() -> None:
+    """A container that is killed while it comes up, say."""
+    scheduler = one_platform(1, 1)
+    scheduler.start(0.0)
+    for worker in range(1, REPLACEMENTS + 1):
+        assert scheduler.handle(failed(worker, "killed", permanent=False), 0.0) == []
+        assert scheduler.handle(released(worker), 0.0) == [Reserve(worker + 1, 0)]
+    last = failed(REPLACEMENTS + 1, "killed", permanent=False)
+    [give_up] = scheduler.handle(last, 0.0)
+    assert isinstance(give_up, GiveUp)
+
+
 def test_only_so_many_machines_are_replaced() -> None:
     scheduler = one_platform(1, 1)
     scheduler.start(0.0)

@@ -100,7 +100,7 @@ def test_who_waits_learns_that_all_failed(sshd: Sshd) -> None:
         connections.append(SshConnection(host))
         return connections[-1]
 
-    pool = HostPool([host_of(sshd)], connection=connect)
+    pool = HostPool([host_of(sshd)], connection=connect, patience=0)
     first = pool.provisioner()
     first.reserve()
     waiting = [Background(pool.provisioner().reserve) for _ in range(2)]
@@ -332,6 +332,36 @@ def test_a_host_that_was_set_aside_is_tried_again_when_it_is_needed(
         assert machine.name == host_of(up).name
 
 
+def test_a_host_that_was_had_before_is_waited_for(sshd: Sshd) -> None:
+    pool = HostPool([host_of(sshd), Host(address="127.0.0.1", port=1)], pause=0.2)
+    with pool.provisioner():
+        pass
+    sshd.stop()
+    given_up, patient = pool.provisioner(), pool.provisioner()
+    said = progress(patient)
+    waiting = [Background(given_up.reserve), Background(patient.reserve)]
+    eventually(lambda: any("are waited for: " in words for _, words in said))
+    with still_waiting(waiting[1]):
+        given_up.abort()
+        with pytest.raises(Aborted):
+            waiting[0].result()
+        sshd.start()
+        assert waiting[1].result().name == host_of(sshd).name
+    patient.release()
+
+
+def test_a_host_is_not_waited_for_without_end(sshd: Sshd) -> None:
+    pool = HostPool([host_of(sshd)], pause=0.2, patience=0.5)
+    with pool.provisioner():
+        pass
+    sshd.stop()
+    provisioner = pool.provisioner()
+    said = progress(provisioner)
+    with pytest.raises(NoMachine, match="refused"):
+        provisioner.reserve()
+    assert any("are waited for: " in words for _, words in said)
+
+
 def test_a_pool_whose_only_host_comes_back(sshd: Sshd) -> None:
     sshd.stop()
     pool = HostPool([host_of(sshd)], pause=0.3)
@@ -362,7 +392,7 @@ def test_a_host_with_another_key_is_not_tried_again(sshd: Sshd) -> None:
     with SshConnection(host_of(sshd)):
         sshd.restart(new_host_key=True)
     with Sshd() as other:
-        pool = HostPool([host_of(sshd), host_of(other)], connection=connect, pause=0.01)
+        pool = HostPool([host_of(sshd), host_of(other)], connection=connect, pause=0.01, patience=0)
         with pool.provisioner():
             provisioner = pool.provisioner()
             waiting = Background(provisioner.reserve)
@@ -508,7 +538,7 @@ def test_two_pools_of_a_process_share_a_host(sshd: Sshd) -> None:
 def test_a_kept_host_is_waited_for_only_with_others(sshd: Sshd) -> None:
     """It may be kept for a day."""
     with Sshd() as other:
-        pool = HostPool([host_of(sshd), host_of(other)])
+        pool = HostPool([host_of(sshd), host_of(other)], patience=0)
         first, second, third = (pool.provisioner() for _ in range(3))
         first.reserve()
         lease = first.keep()

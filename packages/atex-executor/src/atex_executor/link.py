@@ -18,7 +18,7 @@ import time
 from math import inf
 from typing import NoReturn, Protocol
 
-from atex_provision import CannotConnect, Connection, ConnectionLost, ProvisionError
+from atex_provision import Connection, ConnectionLost, ProvisionError
 from atex_sut_agent.protocol import (
     Acknowledge,
     AgentMessage,
@@ -226,7 +226,7 @@ class Link:
             try:
                 return self._try_again()
             except (ProvisionError, AgentUnavailable, TimeoutError) as error:
-                if isinstance(error, CannotConnect) and error.permanent:
+                if isinstance(error, ProvisionError) and error.permanent:
                     raise MachineLost(str(error)) from error
                 reason = str(error)
                 _log.info("%s: %s", self._connection.name, reason)

@@ -11,12 +11,14 @@ from atex_orchestrator.books import LeftOpen
 from atex_orchestrator.chronicle import Chronicle
 from atex_orchestrator.events import (
     MachineFailed,
+    MachineFreed,
     MachineLeaving,
     MachineReleased,
     MachineRequested,
     TestStarted,
 )
 from atex_orchestrator.heritage import Heritage
+from atex_orchestrator.requests import StillHeld
 from atex_orchestrator.settings import Shared
 from atex_orchestrator.stragglers import Stragglers
 from atex_orchestrator.tenure import Tenure
@@ -132,6 +134,13 @@ class Crew:
     def ended(self, number: int) -> None:
         """A worker has said its last word."""
         self._ended.append(self.workers.pop(number))
+
+    def give_back_again(self, tell: Callable[[MachineFreed | StillHeld], None]) -> set[int]:
+        """Begin once more to give back what those who have ended still hold; return their numbers."""
+        holding = [worker for worker in self._ended if worker.held is not None]
+        for worker in holding:
+            worker.give_back_again(tell)
+        return {worker.number for worker in holding}
 
     def leave_behind(self) -> None:
         """Listen no more to those who are still there."""

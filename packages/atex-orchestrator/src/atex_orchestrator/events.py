@@ -178,6 +178,9 @@ class MachineFailed(OfWorker, frozen=True, kw_only=True, tag="failed"):
     machine: str | None  # None: it was not even reserved
     during: During
     reason: str  # a line
+    permanent: bool = (
+        False  # the next one would fail as well: there is no machine, or no such image, say
+    )
     output: str = ""  # of a phase that failed: the file with what it printed, below `files/`
     tail: tuple[str, ...] = ()  # its last lines
 
@@ -206,11 +209,17 @@ class MachineNotKept(OfWorker, frozen=True, kw_only=True, tag="not-kept"):
 
 
 class MachineReleased(OfWorker, frozen=True, kw_only=True, tag="released"):
-    """The worker has ended, the last event of each; nothing of it is used any more."""
+    """The worker has ended; nothing of it is used any more. The last event of each, but for MachineFreed."""
 
     machine: str | None = None
     left: str | None = None  # why processes of ours may still be there; None: there are none
     held: str | None = None  # why it could not be given back; None: it was
+
+
+class MachineFreed(OfWorker, frozen=True, kw_only=True, tag="freed"):
+    """What was held when the worker ended could be given back after all, when the run was over: nothing is left."""
+
+    machine: str | None = None
 
 
 Event = (
@@ -236,6 +245,7 @@ Event = (
     | MachineKept
     | MachineNotKept
     | MachineReleased
+    | MachineFreed
 )
 
 Listener = Callable[[Event], None]

@@ -4,18 +4,23 @@ A machine that is there after its lease (an ssh host, this very one) still has t
 that runs: they are ended first, by the session that the lease has noted. Other machines go with all that is on them.
 """
 
+import contextlib
 import logging
 import threading
 from collections.abc import Iterator, Sequence
 from queue import Empty, SimpleQueue
 
+import msgspec
 from atex_executor import ExecutorError, Times, discard
 from atex_provision import (
+    Holder,
     Lease,
     LeasedProvisioner,
+    LeaseError,
     LeaseInUse,
     LeaseJournal,
     NoLease,
+    Provisioner,
     ProvisionError,
     adopt,
 )
@@ -83,6 +88,37 @@ def give_back(lease: Lease, journal: LeaseJournal) -> str:
     if provisioner.left is not None:
         raise NotGivenBack(provisioner.left)
     return "is given back"
+
+
+def free_at_last(provisioner: Provisioner) -> bool:
+    """Try again to give back what `provisioner.release()` could not; return whether nothing is held any more.
+
+    What still is stays for `atex gc`. Takes a minute or two at most. Any thread.
+    """
+    if not isinstance(provisioner, LeasedProvisioner):
+        provisioner.release()
+        return provisioner.left is None
+    journal = provisioner.journal
+    return not [name for name in provisioner.leases_left if not _free(name, journal)]
+
+
+def _free(name: str, journal: LeaseJournal) -> bool:
+    try:
+        give_back(journal.read(name), journal)
+    except NoLease:
+        return True
+    except (NotGivenBack, ProvisionError) as error:
+        _log.info("%s is still not given back: %s", name, error)
+    else:
+        return True
+    with contextlib.suppress(LeaseError):  # gc need not wait for the end of this process
+        journal.amend(name, _of_nobody)
+    return False
+
+
+def _of_nobody(lease: Lease) -> Lease:
+    ours = lease.holder == Holder.myself()
+    return msgspec.structs.replace(lease, holder=Holder.nobody()) if ours else lease
 
 
 def _end_sessions(lease: Lease, provisioner: LeasedProvisioner) -> None:

@@ -12,6 +12,7 @@ from atex_executor import Executor
 from atex_fmf import Test
 from atex_provision import Provisioner
 
+from atex_orchestrator.garbage import free_at_last
 from atex_orchestrator.sessions import close_session
 
 FINISH_LIMIT = 3600.0  # seconds for the plan's finish phases
@@ -102,6 +103,12 @@ class Holdings:
                 provisioner = self._provisioner
             if provisioner is not None:
                 provisioner.release()
+
+    def give_back_again(self) -> bool:
+        """After give_back(), where something is held: try once more; return whether nothing is now."""
+        with self._lock:
+            provisioner = self._provisioner
+        return provisioner is None or free_at_last(provisioner)
 
     def stop(self, reason: str, *, hurry: bool, at_once: bool = False) -> None:
         """Cancel what runs and let nothing more begin, but for finish.

@@ -25,7 +25,7 @@ from atex_orchestrator.events import Event, Listener, now
 from atex_orchestrator.listeners import Listeners
 from atex_orchestrator.order import Order, new_seed, ranking
 from atex_orchestrator.policy import Policy
-from atex_orchestrator.requests import Abort, AbortMachine, AbortTest, Request
+from atex_orchestrator.requests import Abort, AbortMachine, AbortTest, Request, StillHeld
 from atex_orchestrator.results import ANY, PlatformInfo, PoolInfo, RunFolder, RunInfo
 from atex_orchestrator.resumption import Resumption, check_same
 from atex_orchestrator.run import PoolRun
@@ -123,7 +123,7 @@ class Orchestrator(Policy):
         self._anywhere: list[Suite] = []
         self._packs: dict[str, Pack] = {}
         self._pools: list[MachinePool] = []
-        self._inbox: SimpleQueue[Event | Request] = SimpleQueue()
+        self._inbox: SimpleQueue[Event | Request | StillHeld] = SimpleQueue()
 
     def add_platform(
         self,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from atex_executor import PhaseFailed, RunOutcome
 from atex_executor.records import timestamp
 from atex_fmf import Test
-from atex_provision import Lease, Moment
+from atex_provision import Lease, Moment, ProvisionError
 
 from atex_orchestrator.events import (
     During,
@@ -65,7 +65,14 @@ class Reporter:
         tail: tuple[str, ...] = ()
         if isinstance(error, PhaseFailed):
             output, tail = error.output, error.tail
-        self.say(MachineFailed, during=during, reason=in_a_line(error), output=output, tail=tail)
+        self.say(
+            MachineFailed,
+            during=during,
+            reason=in_a_line(error),
+            permanent=isinstance(error, ProvisionError) and error.permanent,
+            output=output,
+            tail=tail,
+        )
 
     def incomplete(self, failure: PhaseFailed) -> None:
         """Say that packages of tests can not be installed on it, which is tolerated."""

@@ -1,4 +1,4 @@
-"""What somebody wants of a run that goes on, in the inbox of its owner. From any thread."""
+"""What the owner of a run finds in its inbox beside events: what somebody wants of the run. From any thread."""
 
 import msgspec
 
@@ -26,3 +26,9 @@ class AbortTest(msgspec.Struct, frozen=True):
 
 
 Request = Abort | AbortMachine | AbortTest
+
+
+class StillHeld(msgspec.Struct, frozen=True):
+    """Of a second try to give a machine back: it did not help. The counterpart of the event MachineFreed."""
+
+    worker: int

@@ -23,6 +23,7 @@ from atex_orchestrator.differences import Differences
 from atex_orchestrator.events import (
     Event,
     MachineFailed,
+    MachineFreed,
     MachineMarked,
     MachineReleased,
     MachineReserved,
@@ -37,7 +38,7 @@ from atex_orchestrator.faults import Faults
 from atex_orchestrator.hooks import hooks_of
 from atex_orchestrator.listeners import Listeners
 from atex_orchestrator.register import Register
-from atex_orchestrator.requests import Abort, AbortMachine, AbortTest, Request
+from atex_orchestrator.requests import Abort, AbortMachine, AbortTest, Request, StillHeld
 from atex_orchestrator.results import ANY, FinalRecord, RunFolder
 from atex_orchestrator.resumption import Resumption
 from atex_orchestrator.scheduling import (
@@ -59,6 +60,7 @@ _log = logging.getLogger(__name__)
 # Seconds: SIGINT and SIGKILL of the tests, 60 for finish, the ways there and back.
 STOP_LIMIT = 80.0
 AT_ONCE_LIMIT = 5.0  # seconds for those who are told to leave at once
+AGAIN_LIMIT = 60.0  # seconds for giving back what could not be given back before
 WITHOUT_DURATION = ("infra", "skip")  # statuses
 
 
@@ -69,7 +71,7 @@ class PoolRun:
         self,
         folder: RunFolder,
         asked: Asked,
-        inbox: "SimpleQueue[Event | Request]",
+        inbox: "SimpleQueue[Event | Request | StillHeld]",
         listeners: Listeners,
         *,
         past: Resumption | None = None,
@@ -123,6 +125,7 @@ class PoolRun:
         self._guarded(self._begin)
         while self._crew.workers or not (self._stopping or self._scheduler.done):
             self._guarded(self._step)
+        self._guarded(self._give_back_again)
         for released in self._crew.free_machines():
             self._chronicle.tell(released)
         if self._past is not None:
@@ -179,8 +182,32 @@ class PoolRun:
                 self._abort_machine(message)
             case AbortTest():
                 self._abort_test(message)
+            case StillHeld():  # comes later
+                pass
             case _:
                 self._take(message)
+
+    def _give_back_again(self) -> None:
+        """Try to free what could not be given back: a host that was away may be there again. Whoever stops the run ends
+        the waiting for that.
+        """
+        if self._stopping is not None:
+            return
+        holding = self._crew.give_back_again(self._inbox.put)
+        deadline = time.monotonic() + AGAIN_LIMIT
+        while holding and self._stopping is None:
+            try:
+                message = self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
+            except Empty:
+                return
+            match message:
+                case MachineFreed(worker=number):
+                    self._chronicle.tell(message)
+                    holding.discard(number)
+                case StillHeld(worker=number):
+                    holding.discard(number)
+                case Abort():
+                    self._stop(message)
 
     def _guarded(self, step: Callable[[], None]) -> None:
         try:

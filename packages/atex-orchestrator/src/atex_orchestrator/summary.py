@@ -14,6 +14,7 @@ import msgspec
 from atex_orchestrator.events import (
     Event,
     MachineFailed,
+    MachineFreed,
     MachineKept,
     MachineReleased,
     MachineRequested,
@@ -129,7 +130,7 @@ def summarize(folder: Path) -> Summary:
         troubles=tuple(told.troubles.values()),
         kept=tuple(told.kept),
         left=told.left,
-        held=tuple(told.held),
+        held=tuple(told.held.values()),
     )
 
 
@@ -185,7 +186,7 @@ class _Told:
         self.troubles: dict[tuple[int, str], MachineTrouble] = {}  # by worker and what it was doing
         self.kept: list[MachineKept] = []
         self.left: dict[str, str] = {}
-        self.held: list[str] = []
+        self.held: dict[int, str] = {}  # by worker
         self._pools: dict[int, str] = {}
 
     @classmethod
@@ -213,8 +214,11 @@ class _Told:
                 self.added.append((event.platform, event.serial, event.test))
             case MachineKept():
                 self.kept.append(event)
-            case MachineReleased(machine=machine, left=left, held=held):
+            case MachineReleased(worker=worker, machine=machine, left=left, held=held):
                 if machine is not None and left is not None:
                     self.left[machine] = left
                 if held is not None:
-                    self.held.append(held)
+                    self.held[worker] = held
+            case MachineFreed(worker=worker, machine=machine):
+                self.held.pop(worker, None)
+                self.left.pop(machine or "", None)

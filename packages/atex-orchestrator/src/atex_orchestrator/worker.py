@@ -4,15 +4,20 @@ Guarantees: whoever orders something, or stops a worker, never waits for a machi
 tenure.py.
 """
 
+import logging
 import threading
 import time
+from collections.abc import Callable
 
 from atex_fmf import Test
 from atex_provision import Machine
 
-from atex_orchestrator.events import During
+from atex_orchestrator.events import During, MachineFreed
+from atex_orchestrator.requests import StillHeld
 from atex_orchestrator.results import FinalRecord
 from atex_orchestrator.tenure import BEFORE_TESTS, KeepMachine, RunTest, Tenure
+
+_log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -93,8 +98,25 @@ class Worker:
 
     @property
     def held(self) -> str | None:
-        """After abandon(): why the machine may still be held; None: it is not."""
+        """After abandon(), or at its end: why the machine may still be held; None: it is not."""
         return self._tenure.holdings.held
+
+    def give_back_again(self, tell: Callable[[MachineFreed | StillHeld], None]) -> None:
+        """Try once more to give back what is still held, in a thread of its own, and tell how that ended."""
+        threading.Thread(
+            target=self._give_back_again, args=[tell], name=f"again-{self.number}", daemon=True
+        ).start()
+
+    def _give_back_again(self, tell: Callable[[MachineFreed | StillHeld], None]) -> None:
+        try:
+            freed = self._tenure.holdings.give_back_again()
+        except Exception:  # of a backend, which may be anybody's code
+            _log.exception("%s", self.machine)
+            freed = False
+        if freed:
+            tell(MachineFreed(worker=self.number, platform=self.platform, machine=self.machine))
+        else:
+            tell(StillHeld(self.number))
 
     def join(self, timeout: float) -> None:
         """Wait for the end of the worker's threads, so many seconds at most."""

@@ -11,7 +11,13 @@ if TYPE_CHECKING:
 
 
 class ProvisionError(Exception):
-    """The root of all errors of this package."""
+    """The root of all errors of this package.
+
+    `permanent` tells whoever retries that trying again is senseless until a human has changed
+    something.
+    """
+
+    permanent = False
 
 
 class ConnectionLost(ProvisionError, ConnectionError):
@@ -26,12 +32,7 @@ class ConnectionLost(ProvisionError, ConnectionError):
 class CannotConnect(ProvisionError, ConnectionError):
     """There is no connection to the machine. The subclasses say why; this one itself is for all the
     rest.
-
-    `permanent` tells whoever retries that trying again is senseless until a human has changed
-    something.
     """
-
-    permanent = False
 
 
 class ConnectionRefused(CannotConnect):
@@ -97,9 +98,13 @@ class NoMachine(ProvisionError):
     failed.
     """
 
+    permanent = True
+
 
 class LeaseError(ProvisionError):
     """Something is wrong with a lease, or with the journal of leases."""
+
+    permanent = True
 
 
 class JournalError(LeaseError):
@@ -125,4 +130,11 @@ class LeaseTaken(LeaseError):
 
 
 class PodmanFailed(ProvisionError):
-    """The podman of this machine did not do what it was told; its own last words are in the message."""
+    """The podman of this machine did not do what it was told; its own last words are in the message.
+
+    Permanent where there is no podman, no such image, or one that can not be prepared.
+    """
+
+    def __init__(self, words: str, *, permanent: bool = False) -> None:
+        super().__init__(words)
+        self.permanent = permanent

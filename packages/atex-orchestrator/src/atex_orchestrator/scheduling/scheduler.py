@@ -8,7 +8,7 @@ their rank. Tests are tried again as `Rules` say (tries.py), on a machine that d
 tests. Nobody waits for the last machine to come; no more machines are asked for than there are tests waiting; one that
 nothing is left for is let go at once, but for as many as there are running tests that may come back. Each that is gone
 leaves its slot to another one, which is asked for while tests wait; so many that fail before their first test in a
-row, and each that could not be reserved, leave none; a platform without machines gives its waiting tests up. Every test
+row, and each that can never be reserved, leave none; a platform without machines gives its waiting tests up. Every test
 is decided upon: it is run, or given up.
 """
 
@@ -233,7 +233,7 @@ class Scheduler:
             return
         platform = worker.platform
         platform.failures.append(event)
-        is_lost = worker.state is State.COMING and event.during == "reserve"
+        is_lost = event.permanent and event.during == "reserve"
         if worker.is_fresh and not is_lost:
             is_lost = platform.failed_in_a_row >= REPLACEMENTS
             platform.failed_in_a_row += 1

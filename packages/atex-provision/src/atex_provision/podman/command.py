@@ -28,12 +28,13 @@ WORDS = 1000  # characters of podman's last words in a message
 _DIE_WITH_US = ["setpriv", "--pdeathsig=KILL", "/bin/sh", "-c"]
 _UNLESS_ORPHAN = '[ "$PPID" = "$0" ] && exec podman "$@"'
 
+_NO_IMAGE = (
+    r"image not known|did not resolve to an alias|initializing source|manifest unknown"
+    r"|unable to copy from source|requested access to the resource is denied"
+)
 _ADVICE = (
     (
-        (
-            r"image not known|did not resolve to an alias|initializing source|manifest unknown"
-            r"|unable to copy from source|requested access to the resource is denied"
-        ),
+        _NO_IMAGE,
         (
             "there is no such image on this machine, and it can not be fetched; `podman images` lists"
             " those that there are, `podman pull` fetches one"
@@ -102,7 +103,8 @@ class PodmanCommand:
                 ) from None
         if ended.exit_code != 0:
             words = last_words(ended.stderr) or f"exit code {ended.exit_code}"
-            raise PodmanFailed(f"{self._words}: {words}{_advice(words)}")
+            permanent = re.search(_NO_IMAGE, words, re.IGNORECASE) is not None
+            raise PodmanFailed(f"{self._words}: {words}{_advice(words)}", permanent=permanent)
         return ended.stdout.decode(errors="replace")
 
     def close(self) -> None:
@@ -152,7 +154,8 @@ def podman_path() -> str:
     if path is None:
         raise PodmanFailed(
             "podman is not installed on this machine: `dnf install podman`, or"
-            " `apt-get install podman` with the packages that docs/backends/podman.md lists"
+            " `apt-get install podman` with the packages that docs/backends/podman.md lists",
+            permanent=True,
         )
     return path
 

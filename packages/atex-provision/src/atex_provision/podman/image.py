@@ -140,7 +140,7 @@ class ImagePreparer:
             if (found := self._find(name, digest)) is not None:
                 return found
             if (failure := _seen.failure(digest, began)) is not None:
-                raise PodmanFailed(str(failure))
+                raise PodmanFailed(str(failure), permanent=failure.permanent)
             return self._prepare(name, base, commands, digest)
 
     def _base(self, name: str) -> _Image:
@@ -203,7 +203,7 @@ class ImagePreparer:
         *said, end = output.splitlines() or [""]
         if end != "prepared":
             words = "\n".join([end, *said[-LINES:]])
-            raise PodmanFailed(f"{name} could not be prepared: {words}")
+            raise PodmanFailed(f"{name} could not be prepared: {words}", permanent=True)
 
     def _commit(self, container: str, name: str, base: _Image, digest: str) -> None:
         labels = {PREPARED_LABEL: digest, BASE_LABEL: name, LABEL: ""}

@@ -27,8 +27,7 @@ def connect_to(
         try:
             return _connect_once(connection)
         except (CannotConnect, ConnectionLost) as error:
-            permanent = isinstance(error, CannotConnect) and error.permanent
-            if permanent or time.monotonic() + pause > deadline:
+            if error.permanent or time.monotonic() + pause > deadline:
                 raise
             why = str(error)
         again(why, pause)

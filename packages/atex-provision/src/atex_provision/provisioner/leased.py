@@ -20,7 +20,7 @@ from typing import ClassVar, Self
 import msgspec
 
 from atex_provision.connection.base import Connection
-from atex_provision.errors import LeaseError, NoLease, ProvisionError
+from atex_provision.errors import CannotConnect, LeaseError, NoLease, ProvisionError
 from atex_provision.leases.holder import Holder
 from atex_provision.leases.journal import LeaseJournal
 from atex_provision.leases.lease import Lease, SessionNote, new_name
@@ -152,6 +152,13 @@ class LeasedProvisioner(Provisioner):
             return "; ".join(list(self._trouble.values()))
         return self._holding.left
 
+    @property
+    def leases_left(self) -> tuple[str, ...]:
+        """After abort() or release(): the names of leases that could not be given back, of which `left`
+        says why.
+        """
+        return tuple(self._trouble)
+
     def reserve(self) -> Machine:
         self._holding.begin()
         given = self._given
@@ -253,7 +260,12 @@ class LeasedProvisioner(Provisioner):
         connection = self._connection(lease)
         self._holding.store(connection)
         self._progress("connect", f"connecting to {connection.name}")
-        facts = connect_to(connection, boot_time=self.boot_time, again=self._connect_again)
+        try:
+            facts = connect_to(connection, boot_time=self.boot_time, again=self._connect_again)
+        except CannotConnect as error:
+            if not self.outlives_lease:
+                error.permanent = False  # it was about this machine, and the next is another one
+            raise
         machine = self._describe(lease, connection)
         machine.facts = facts
         machine.lease, machine.lease_end = lease.name, lease.ends

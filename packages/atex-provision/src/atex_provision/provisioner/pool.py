@@ -15,6 +15,7 @@ from atex_provision.provisioner.queue import HostQueue
 from atex_provision.ssh.config import find_target
 
 PAUSE = 30.0  # seconds
+PATIENCE = 3600.0  # seconds
 
 
 class HostPool:
@@ -22,7 +23,8 @@ class HostPool:
 
     `provisioner` is a factory. Each of its provisioners gets a slot of a host to itself, the one that
     has been free for longest; it waits where all are in use, also by other processes of this user.
-    A host that fails is set aside for a while, and another one is tried.
+    A host that fails is set aside for a while, and another one is tried. Where all have failed, those
+    that were had before are waited for: the network may be away. If none ever was, nobody waits.
     """
 
     def __init__(
@@ -35,11 +37,14 @@ class HostPool:
         journal: LeaseJournal | None = None,
         take_over: bool = False,
         pause: float = PAUSE,
+        patience: float = PATIENCE,
     ) -> None:
         """`duration`, `purpose`, `journal`: of each lease, as for any LeasedProvisioner. `take_over`:
         hosts that other processes have are used nevertheless, unless they are kept. `pause`: seconds
         for which a host that has failed is left alone; each further failure doubles it, up to 20
-        times as long.
+        times as long. `patience`: seconds from its first failure in a row for which a host that was
+        reserved before is waited for where no other one can be had; by default an hour, which is what
+        an agent goes on for without its host. What a human has to mend is not waited for.
 
         Raises BadHost if there is no host, or one is listed twice.
         """
@@ -51,7 +56,7 @@ class HostPool:
         self._purpose = purpose
         self._journal = journal
         self._take_over = take_over
-        self._queue = HostQueue(hosts, pause)
+        self._queue = HostQueue(hosts, pause, patience)
 
     def provisioner(self) -> Provisioner:
         """A new provisioner, for one machine of the pool."""

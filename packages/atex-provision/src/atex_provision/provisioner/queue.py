@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from atex_provision.errors import Aborted, CannotConnect, NoMachine, ProvisionError
+from atex_provision.errors import Aborted, NoMachine, ProvisionError
 from atex_provision.host import Host
 from atex_provision.provisioner.roster import Roster, Slot
 
@@ -17,15 +17,18 @@ from atex_provision.provisioner.roster import Roster, Slot
 class HostQueue:
     """Deals out the slots of hosts to the threads of this process."""
 
-    def __init__(self, hosts: Sequence[Host], pause: float) -> None:
-        """`pause`: seconds for which a host that has failed is left alone, the first time."""
+    def __init__(self, hosts: Sequence[Host], pause: float, patience: float = 0.0) -> None:
+        """`pause`: seconds for which a host that has failed is left alone, the first time. `patience`:
+        seconds for which one is waited for that was well before.
+        """
         self._changed = threading.Condition()
-        self._roster = Roster(hosts, pause)
+        self._roster = Roster(hosts, pause, patience)
 
     def take(self, over: threading.Event, say: Callable[[str], None]) -> Slot:
         """Waits for a slot. `say` is told what for, in words.
 
-        Raises Aborted when `over` is set and wake() called, NoMachine when all hosts have failed or are kept.
+        Raises Aborted when `over` is set and wake() called, NoMachine when all hosts have failed or are kept,
+        and none that failed is worth waiting for.
         """
         try:
             return self._wait(over, say)
@@ -52,10 +55,9 @@ class HostQueue:
 
     def set_aside(self, slot: Slot, error: ProvisionError) -> str:
         """The slot's host has failed. Returns what will become of it, in words."""
-        permanent = isinstance(error, CannotConnect) and error.permanent
         with self._changed:
             now = time.monotonic()
-            until = self._roster.set_aside(slot, str(error), now, permanent=permanent)
+            until = self._roster.set_aside(slot, str(error), now, permanent=error.permanent)
             self._changed.notify()  # as in lend(): whoever calls need not come back
         if until is None:
             return f"{error}; it is not tried again"
@@ -91,6 +93,9 @@ class HostQueue:
 
     def _words(self) -> str:
         """To be called with the lock."""
+        away = self._roster.away()
+        if away is not None:
+            return f"no host can be used now; those that could before are waited for: {away}"
         holder, count = self._roster.holders()
         if not count:
             return "all hosts are in use"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from atex_provision.connection.base import Connection
-from atex_provision.errors import CannotConnect, ConnectionLost, ConnectTimeout, ProvisionError
+from atex_provision.errors import ConnectionLost, ConnectTimeout, ProvisionError
 from atex_provision.provisioner.connecting import pauses
 from atex_provision.provisioner.reset import what_it_said
 
@@ -46,7 +46,7 @@ def reboot(
             why = "it has not gone down yet"
         # Also for a probe that failed: the shutdown ends it like everything else.
         except (ProvisionError, TimeoutError) as error:
-            if isinstance(error, CannotConnect) and error.permanent:
+            if isinstance(error, ProvisionError) and error.permanent:
                 raise
             why = str(error)
     raise ConnectTimeout(f"{connection.name}: not back {timeout:g} s after its reboot: {why}")

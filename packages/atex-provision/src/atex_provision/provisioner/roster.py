@@ -7,7 +7,8 @@ that does not jump. A call costs log(slots), unless it wakes several slots of a 
 Each slot is free, or in use by us, or taken by somebody else (or kept: nobody uses it, and it is
 somebody's nevertheless), or parked because its host has failed.
 A host that has failed is tried again, with one slot at a time, when its pause is over and no other
-host is free. Another failure doubles the pause; a success ends it.
+host is free. Another failure doubles the pause; a success ends it. One that was well before, in this
+pool, is worth waiting for, until its next trial would come after the patience.
 """
 
 import heapq
@@ -34,10 +35,11 @@ class Slot(msgspec.Struct, frozen=True):
 class _Failure:
     """What is wrong with a host, and which of its slots wait for it to be over."""
 
-    def __init__(self, pause: float, until: float) -> None:
+    def __init__(self, pause: float, now: float) -> None:
         self.reason = ""
+        self.since = now
         self.pause = pause
-        self.until = until
+        self.until = now + pause
         self.permanent = False
         self.trial: Slot | None = None  # in use to see whether the host is well again
         self.parked: deque[Slot] = deque()
@@ -51,9 +53,12 @@ class _Failure:
 class Roster:
     """The slots of all hosts."""
 
-    def __init__(self, hosts: Sequence[Host], pause: float) -> None:
-        """`pause`: seconds for which a host that has failed is left alone, the first time."""
+    def __init__(self, hosts: Sequence[Host], pause: float, patience: float = 0.0) -> None:
+        """`pause`: seconds for which a host that has failed is left alone, the first time. `patience`:
+        seconds from then on for which one that was well before is waited for.
+        """
         self._pause = pause
+        self._patience = patience
         # The hosts get one test each before any of them gets a second one.
         rounds = itertools.zip_longest(
             *([Slot(host, name) for name in host.slots] for host in hosts)
@@ -63,6 +68,7 @@ class Roster:
         self._taken: dict[Slot, str] = {}  # by whom, in words
         self._kept: dict[Slot, str] = {}
         self._failures: dict[Host, _Failure] = {}
+        self._served: set[Host] = set()  # was well once
         # What comes due, the earliest first. Whether it still matters is seen when it comes up.
         self._looks: list[tuple[float, int, Slot]] = []
         self._trials: list[tuple[float, int, Host]] = []
@@ -95,9 +101,18 @@ class Roster:
 
     def hopeless(self) -> bool:
         """After take() found none: whether there is nobody to wait for, since all hosts have failed or
-        are kept.
+        are kept, and none that failed is waited for.
         """
-        return not self._in_use and not self._taken
+        return not self._in_use and not self._taken and not self._awaited()
+
+    def away(self) -> str | None:
+        """After take() found none: why the first host failed that is waited for, if there is nobody
+        else to wait for.
+        """
+        trials = (failure.trial for failure in self._failures.values())
+        if self._taken or not self._in_use.issubset(trials):
+            return None
+        return next((failure.reason for failure in self._awaited()), None)
 
     def give_back(self, slot: Slot) -> None:
         """A slot that was in use is free."""
@@ -106,6 +121,7 @@ class Roster:
 
     def succeed(self, slot: Slot) -> None:
         """The host of a slot in use is well."""
+        self._served.add(slot.host)
         if failure := self._failures.pop(slot.host, None):
             self._free.extend(failure.parked)
 
@@ -115,7 +131,7 @@ class Roster:
         """
         failure = self._failures.get(slot.host)
         if failure is None:
-            failure = self._failures[slot.host] = _Failure(self._pause, now + self._pause)
+            failure = self._failures[slot.host] = _Failure(self._pause, now)
         elif failure.trial == slot:  # all others began before the host was known to be bad
             failure.pause = min(2 * failure.pause, LONGEST * self._pause)
             failure.until = now + failure.pause
@@ -141,6 +157,15 @@ class Roster:
         """Why there is no hope."""
         failures = (failure.reason for failure in self._failures.values())
         return [*failures, *self._kept.values()]
+
+    def _awaited(self) -> list[_Failure]:
+        return [
+            failure
+            for host, failure in self._failures.items()
+            if host in self._served
+            and not failure.permanent
+            and failure.until < failure.since + self._patience
+        ]
 
     def _use(self, slot: Slot) -> Slot:
         self._in_use.add(slot)
