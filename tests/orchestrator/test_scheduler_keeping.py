@@ -1,5 +1,6 @@
 """Which machine is kept, because a test failed there."""
 
+import msgspec
 from atex_orchestrator.scheduling import GiveUp, Keep, Pool, Release, Reserve, Rules
 from atex_orchestrator.scheduling.scheduler import Scheduler
 
@@ -127,3 +128,38 @@ def test_one_out_of_use_that_can_not_be_kept_is_released() -> None:
     scheduler.handle(failed(1, "it burns", during="test"), 0.0)
     assert scheduler.handle(finished(1, 1, status="error"), 0.0) == [Keep(1)]
     assert scheduler.handle(not_kept(1), 0.0) == [Release(1)]
+
+
+def test_a_machine_that_its_test_destroyed_takes_no_other_where_it_can_not_be_kept() -> None:
+    tests = plan(3)
+    tests[0] = msgspec.structs.replace(tests[0], tag=("destructive",))
+    scheduler = Scheduler({"p": tests}, [Pool("p", 2)], rules=Rules(hold_failed=True))
+    scheduler.start(0.0)
+    scheduler.handle(ready(1), 0.0)
+    scheduler.handle(ready(2), 0.0)
+    assert scheduler.handle(finished(1, 1, status="fail"), 0.0) == [Keep(1)]
+    assert scheduler.handle(not_kept(1), 0.0) == [Release(1)]
+    assert scheduler.handle(released(1), 0.0) == [Reserve(3, 0)]
+
+
+def test_one_that_is_dismissed_before_it_is_known_that_it_can_not_be_kept_takes_no_test() -> None:
+    scheduler = holding(3, 2)
+    assert scheduler.handle(finished(1, 1, status="fail"), 0.0) == [Keep(1)]
+    assert scheduler.dismiss(1, 0.0) == []
+    assert scheduler.handle(not_kept(1), 0.0) == [Release(1)]
+
+
+def test_the_last_machine_goes_on_while_tests_of_no_platform_wait() -> None:
+    scheduler = Scheduler(
+        {"p": [], "q": []},
+        [Pool("p", 1), Pool("q", 1)],
+        rules=Rules(hold_failed=True),
+        anywhere=plan(4),
+    )
+    scheduler.start(0.0)
+    scheduler.handle(ready(1, "p"), 0.0)
+    scheduler.handle(ready(2, "q"), 0.0)
+    assert scheduler.handle(finished(1, 1, "p", status="fail"), 0.0) == [Keep(1)]
+    assert runs(scheduler.handle(finished(2, 2, "q", status="fail"), 0.0)) == [(2, 3)]
+    assert runs(scheduler.handle(finished(2, 3, "q", status="fail"), 0.0)) == [(2, 4)]
+    assert scheduler.handle(finished(2, 4, "q", status="fail"), 0.0) == [Keep(2)]

@@ -137,6 +137,22 @@ def test_what_does_not_fit_the_lease_goes_to_a_fresh_machine() -> None:
     assert runs(scheduler.handle(ready(2, lease_end=320.0), 120.0)) == [(2, 2)]
 
 
+def test_a_spare_works_where_it_is_ready_before_a_machine_of_its_pool() -> None:
+    scheduler = one_platform(9, 1, rules=Rules(spares=1))
+    scheduler.start(0.0)
+    assert runs(scheduler.handle(ready(2), 0.0)) == [(2, 1)]
+    assert scheduler.handle(ready(1), 0.0) == []
+    assert runs(scheduler.handle(failed(2, "lost", during="test"), 0.0)) == [(1, 2)]
+
+
+def test_a_spare_whose_lease_ended_while_it_stood_by_takes_no_test() -> None:
+    scheduler = Scheduler({"p": lasting(*[100.0] * 5)}, [Pool("p", 1)], rules=Rules(spares=1))
+    assert begun(scheduler, 1000.0, 200.0) == [(1, 1)]
+    assert scheduler.handle(failed(1, "lost", during="test"), 500.0) == [Release(2)]
+    scheduler.handle(finished(1, 1, status="infra"), 500.0)
+    assert Reserve(3, 0) in scheduler.handle(released(2), 500.0)
+
+
 def test_fail_fast_skips_what_was_not_started() -> None:
     scheduler = one_platform(6, 2, rules=Rules(fail_fast=2, reruns=1, infra_retries=5))
     begun(scheduler, None, None)

@@ -195,7 +195,7 @@ class Scheduler:
         worker.lease_end = event.lease_end
         if worker.state is not State.COMING:
             return  # it runs something, or was let go too late
-        if worker.is_spare and not self._staff.is_ending:
+        if worker.is_spare and not self._staff.is_ending and not worker.platform.stand_in(worker):
             worker.platform.stand_by(worker)
         else:
             self._staff.arrived(worker)
@@ -206,11 +206,13 @@ class Scheduler:
             return
         worker.platform.vacate(worker)
         self._count(job, worker, event, now)
+        is_spoilt = self._is_spoilt(job, event)
         if event.status in WORTH_A_LOOK and self._may_keep(worker):
+            worker.is_over = is_spoilt
             self._keep(worker)
         elif worker.state is State.LEAVING:
             self._staff.decide(Release(worker.number))
-        elif self._is_spoilt(job, event):
+        elif is_spoilt:
             self._staff.let_go(worker, destroyed=True)
         else:
             self._staff.freed(worker)
@@ -246,8 +248,8 @@ class Scheduler:
 
     def _is_over(self, worker: Worker) -> None:
         """Nothing is started there any more, and it is nothing to keep."""
+        worker.is_over = True
         if worker.state not in (State.LEAVING, State.KEPT):
-            worker.is_over = True
             self._staff.let_go(worker)
 
     def _gone(self, worker: Worker, now: float) -> None:
@@ -266,8 +268,10 @@ class Scheduler:
             return False
         if worker.is_over or worker.pool in self._not_keepable:
             return False
-        is_last = worker.takes_tests and platform.taking == 1
-        return not (is_last and platform.waiting.count)
+        if not worker.takes_tests:
+            return True
+        is_last = platform.taking == 1 and platform.waiting.count
+        return not is_last and self._staff.taking() != 1
 
     def _keep(self, worker: Worker) -> None:
         worker.is_kept = worker.platform.has_kept = True
@@ -283,6 +287,8 @@ class Scheduler:
         self._not_keepable.add(worker.pool)
         if worker.state is State.LEAVING:
             self._staff.decide(Release(worker.number))
+        elif worker.is_over:
+            self._staff.let_go(worker)
         else:
             self._staff.arrived(worker)
 

@@ -53,9 +53,9 @@ class Worker:
         self.job: Job | None = None  # that it runs
         self.counts = False  # in may_return of its platform
         self.lease_end: float | None = None
-        self.is_fresh = True  # no test was run there
+        self.is_fresh = True  # just made ready, or coming: it neither ran a test nor stood by
         self.takes_tests = False  # ready, no spare, and not on its way out
-        self.is_over = False  # its lease, or somebody's wish to use it
+        self.is_over = False  # its lease, its good state, or somebody's wish to use it
         self.is_kept = False  # or will be, unless MachineNotKept comes
         self.declined = False  # all tests, so that none should come in its place
         self.returns = False  # its slot is free again when it is gone
@@ -109,6 +109,17 @@ class Platform:
         """Its machine is there, and a spare."""
         self.coming.pop(worker.number, None)
         worker.state = State.SPARE
+        worker.is_fresh = False
+
+    def stand_in(self, spare: Worker) -> bool:
+        """Let a spare change slots with a machine of its pool that is still coming; return whether there is one."""
+        for worker in self.coming.values():
+            if worker.pool == spare.pool and not worker.is_spare:
+                self.spares.remove(spare)
+                self.spares.append(worker)
+                spare.is_spare, worker.is_spare = False, True
+                return True
+        return False
 
     def standing_by(self) -> set[int]:
         """Return the numbers of spares that are ready."""
@@ -131,6 +142,7 @@ class Platform:
     def rest(self, worker: Worker) -> None:
         """Let a worker be idle until something comes back."""
         worker.state = State.IDLE
+        worker.is_fresh = False
         insort(self.idle, worker, key=_by_lease)
 
     def wake(self, worker: Worker) -> None:
