@@ -94,11 +94,12 @@ def test_a_line_that_is_none_is_skipped(tmp_path: Path, caplog: pytest.LogCaptur
         Told(sink).sends(PARTIAL)
         with (tmp_path / "partial.jsonl").open("ab") as file:
             file.write(b"\0\0\0\0\n" + b'["p/t/@1.1",{"kind":"none"}]\n' + b"[]\n\xff\n")
+            file.write(b'["p/t/@1.1",' + b"[" * 100_000 + b"\n")
         with (tmp_path / "results.jsonl").open("ab") as file:
             file.write(b'{"test":"/t","platform":"p","serial":1,"attempt":1,"n":"x"}\n')
         (attempt,) = read_journal(tmp_path)
     assert list(attempt.held.named) == ["part"]
-    assert len(caplog.records) == 5
+    assert len(caplog.records) == 6
 
 
 def test_an_attempt_whose_agent_is_gone_is_closed_with_what_is_whole(tmp_path: Path) -> None:

@@ -69,9 +69,10 @@ def test_names_of_all_kinds(
 def test_what_is_no_measurement_is_skipped(tmp_path: Path) -> None:
     Durations(tmp_path).learn("p", "/t", 3)
     with (tmp_path / "p.jsonl").open("ab") as file:
-        file.write(b'\0\0\n[]\n{"test":"/t","seconds":-1}\n{"test":"/t","sec')
-    Durations(tmp_path).learn("p", "/u", 4)  # lost, as the torn line is
-    Durations(tmp_path).learn("p", "/u", 5)
+        file.write(b'\0\0\n[]\n{"test":"/t","seconds":-1}\n')
+        file.write(b'{"test":"/\xc3","seconds":1}\n' + b"[" * 100_000 + b"\n")
+        file.write(b'{"test":"/\xc3')
+    Durations(tmp_path).learn("p", "/u", 5)  # the torn line takes nothing with it
     durations = Durations(tmp_path)
     assert (durations.seconds("p", "/t"), durations.seconds("p", "/u")) == (3, 5)
 

@@ -71,10 +71,20 @@ def test_what_a_killed_process_wrote_is_continued(tmp_path: Path) -> None:
     assert (tmp_path / "events.jsonl").read_bytes().count(b"\n") == 2
 
 
-@pytest.mark.parametrize("there", [[], ["results.jsonl"], ["run.json"]])
-def test_what_is_no_run_is_not_continued(tmp_path: Path, there: list[str]) -> None:
-    for name in there:
-        (tmp_path / name).touch()
+@pytest.mark.parametrize(
+    "there",
+    [
+        {},
+        {"results.jsonl": b""},
+        {"run.json": b""},
+        {"run.json": b'{"version": "\xff"}'},
+        {"run.json": b'{"options":' + b"[" * 100_000},
+    ],
+    ids=["nothing", "results", "empty", "binary", "deep"],
+)
+def test_what_is_no_run_is_not_continued(tmp_path: Path, there: dict[str, bytes]) -> None:
+    for name, content in there.items():
+        (tmp_path / name).write_bytes(content)
     with pytest.raises(FolderUnreadable, match="is not a run folder"):
         RunFolder(tmp_path)
     assert {"events.jsonl", *there} >= {file.name for file in tmp_path.iterdir()}

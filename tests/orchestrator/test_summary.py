@@ -85,9 +85,14 @@ def test_a_torn_last_line_is_not_read(tmp_path: Path) -> None:
     assert summary.counts == {"pass": 1}
 
 
-def test_a_line_that_is_none_is_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "junk",
+    [b'\0\0\0"final"\n', b'{"final":true,"test":"\xc3"}\n', b'{"final":' + b"[" * 100_000 + b"\n"],
+)
+def test_a_line_that_is_none_is_skipped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, junk: bytes
+) -> None:
     whole = b'{"test":"/t1","platform":"p","serial":1,"attempt":1,"final":true,"status":"pass"}\n'
-    junk = b'\0\0\0"final"\n'
     summary = summarize(write_folder(tmp_path, tests=["/t1"], records=junk + whole))
     assert summary.counts == {"pass": 1}
     assert "results.jsonl, line 1 is skipped" in caplog.text

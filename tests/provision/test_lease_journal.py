@@ -245,8 +245,9 @@ def test_the_lease_of_a_living_process_is_not_claimed(journal: LeaseJournal) -> 
         (b"{}", "missing required field"),
         (b"[1, 2]", "Expected `object`"),
         (b"[" * 100_000, ""),
+        (b'{"none":' + b"[" * 100_000, ""),
     ],
-    ids=["empty", "zeros", "binary", "nothing", "another", "deep"],
+    ids=["empty", "zeros", "binary", "nothing", "another", "deep", "deep within"],
 )
 def test_garbage_is_reported_and_left_alone(
     journal: LeaseJournal, content: bytes, why: str

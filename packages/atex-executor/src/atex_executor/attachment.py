@@ -28,6 +28,7 @@ from atex_sut_agent.protocol import (
 )
 
 from atex_executor.errors import AgentUnavailable, MachineBusy, ProtocolBroken
+from atex_executor.line_file import UNDECODABLE
 
 _LAST_WORDS_LIMIT = 2.0  # seconds
 _NOISE_LIMIT = 64 * 1024  # bytes that a login may print
@@ -172,7 +173,7 @@ class _Handshake:
         line = self._take_until(b"\n")
         try:
             boot = msgspec.json.decode(line, type=_Boot)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNDECODABLE as error:
             raise ProtocolBroken(f"{self._name}: not an agent's first line: {error}") from error
         if boot.error is not None:
             raise AgentUnavailable(f"{self._name}: {boot.error}")

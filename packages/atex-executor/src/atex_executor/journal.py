@@ -18,6 +18,7 @@ from atex_fmf import Test
 from atex_sut_agent.protocol import Clock
 
 from atex_executor import layout
+from atex_executor.line_file import decoded
 from atex_executor.records import readable, record_head
 from atex_executor.sink import Sink
 
@@ -183,8 +184,8 @@ class Journal:
 
     def lines(self) -> Iterator[Line]:
         """Yield all that was added. Raises SinkError."""
-        for line in self._sink.journaled(self._folder):
-            yield decode_line(line)[1]
+        for _, line in decoded(self._sink.journaled(self._folder), decode_line, JOURNAL):
+            yield line
 
     def forget(self) -> None:
         """The attempt is closed. Raises SinkError."""
@@ -192,5 +193,5 @@ class Journal:
 
 
 def decode_line(line: bytes) -> tuple[str, Line]:
-    """Return the attempt's folder and what the line says. Raises msgspec.MsgspecError for what is no such line."""
+    """Return the attempt's folder and what the line says. Raises what UNDECODABLE has for what is no such line."""
     return _decoder.decode(line)

@@ -1,4 +1,4 @@
-"""`LineFile`: lines appended to a file, each of them whole.
+"""`LineFile`: lines appended to a file, each of them whole; and how such a file is read, also one that was damaged.
 
 Guarantees: the data of one `append()` is there whole and together with nothing between, or not at all: one write(2),
 taken back where the disk takes only a part of it. A torn end, which a killed process left, is cut off first.
@@ -7,9 +7,19 @@ Threads: any. `_lock` orders the writes and guards descriptor and length; it is 
 """
 
 import errno
+import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import msgspec
+
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What a decoder of msgspec raises for bytes that may be anything."""
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 _LOOK_BACK = 64 * 1024  # bytes
 
@@ -79,6 +89,28 @@ def whole_lines(path: str | os.PathLike[str]) -> Iterator[bytes]:
                 yield line
     except FileNotFoundError:
         return
+
+
+def decoded(
+    lines: Iterable[bytes],
+    decode: Callable[[bytes], _T],
+    file: str | os.PathLike[str],
+    *,
+    wanted: Callable[[bytes], bool] = bool,
+) -> Iterator[_T]:
+    """Yield what is in `lines` of `file`, in those that are `wanted`.
+
+    One that can not be decoded, as a power cut or a full disk may leave it, is skipped with a warning in the log.
+    """
+    for number, line in enumerate(lines, start=1):
+        if not wanted(line):
+            continue
+        try:
+            value = decode(line)
+        except UNDECODABLE as error:
+            _log.warning("%s, line %d is skipped: %s", file, number, error)
+        else:
+            yield value
 
 
 def _open(path: str) -> int:

@@ -18,6 +18,7 @@ from atex_executor.errors import ProtocolBroken
 from atex_executor.held import MAX_HELD, HeldResults
 from atex_executor.journal import Closed, Held, Journal, Line, Listed
 from atex_executor.layout import result_file
+from atex_executor.line_file import UNDECODABLE
 from atex_executor.records import RUNNER_KEYS
 from atex_executor.result_files import Finished, ResultFiles, check_names
 from atex_executor.resume import OpenAttempt
@@ -72,7 +73,7 @@ class ResultLines:
         try:
             for piece in _pieces(lines):
                 n = self._take_piece(n, piece, message.before)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except UNDECODABLE as error:
             raise ProtocolBroken(f"a result that is none: {error}") from error
 
     def release_all(self) -> None:

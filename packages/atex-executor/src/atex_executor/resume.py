@@ -4,12 +4,11 @@ Read from partial.jsonl, and from results.jsonl, which says what was recorded. B
 is about open attempts only.
 """
 
-import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
+from operator import methodcaller
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -30,14 +29,11 @@ from atex_executor.journal import (
     decode_line,
 )
 from atex_executor.layout import result_file
-from atex_executor.line_file import whole_lines
+from atex_executor.line_file import decoded, whole_lines
 
 RESULTS = "results.jsonl"
 
 _encode = msgspec.json.Encoder().encode
-_log = logging.getLogger(__name__)
-_K = TypeVar("_K")
-_V = TypeVar("_V")
 
 
 class OpenAttempt:
@@ -143,7 +139,7 @@ def read_journal(folder: str | os.PathLike[str]) -> list[OpenAttempt]:
 def open_attempts(journal: Iterable[bytes], records: Iterable[bytes]) -> list[OpenAttempt]:
     """Return the attempts that are open by these whole lines of partial.jsonl and results.jsonl."""
     attempts: dict[str, OpenAttempt] = {}
-    for folder, line in _decoded(journal, decode_line, JOURNAL):
+    for folder, line in decoded(journal, decode_line, JOURNAL):
         if isinstance(line, Attempt):
             attempts[folder] = OpenAttempt(line)
         elif folder in attempts:
@@ -159,8 +155,9 @@ def _take_records(records: Iterable[bytes], attempts: dict[str, OpenAttempt]) ->
     """Tell the attempts what of them is recorded, and remove those that are closed."""
     prefixes = {_encode(each.begun.head)[:-1] + b",": each for each in attempts.values()}
     interesting = tuple(prefixes)
-    lines = (line for line in records if line.startswith(interesting))
-    for prefix, record in _decoded(lines, partial(_decode_record, interesting), RESULTS):
+    decode = partial(_decode_record, interesting)
+    wanted = methodcaller("startswith", interesting)
+    for prefix, record in decoded(records, decode, RESULTS, wanted=wanted):
         attempt = prefixes[prefix]
         if record.final:
             attempts.pop(attempt.begun.folder, None)
@@ -172,14 +169,3 @@ def _decode_record(prefixes: tuple[bytes, ...], line: bytes) -> tuple[bytes, _Re
     """Return with which of `prefixes` the line begins, and the record in it."""
     record = _record_decoder.decode(line)
     return next(prefix for prefix in prefixes if line.startswith(prefix)), record
-
-
-def _decoded(
-    lines: Iterable[bytes], decode: Callable[[bytes], tuple[_K, _V]], file: str
-) -> Iterator[tuple[_K, _V]]:
-    """A line that is none, as a power cut may leave it, is skipped."""
-    for line in lines:
-        try:
-            yield decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            _log.warning("%s: a line is skipped: %s", file, error)

@@ -13,12 +13,13 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from atex_executor.layout import component
-from atex_executor.line_file import whole_lines
+from atex_executor.line_file import decoded, whole_lines
 from atex_executor.records import readable
 from atex_provision import state_folder
 
@@ -86,8 +87,8 @@ class Durations:
             with self._locked(fcntl.LOCK_SH) as is_mine:
                 while is_mine and self._unwritten:
                     platform, measured = self._unwritten.popitem()
-                    with self._path(platform).open("ab", buffering=0) as file:
-                        file.write(_encoder.encode_lines(measured))
+                    with self._path(platform).open("a+b", buffering=0) as file:
+                        file.write(_torn_end(file) + _encoder.encode_lines(measured))
         except OSError as error:
             _log.warning("how long tests take is not kept: %s", error)
             self._is_writable = False
@@ -124,15 +125,19 @@ def _take(known: dict[str, float], measured: _Measured) -> None:
 
 
 def _read(path: Path) -> tuple[dict[str, float], int]:
-    """Return what a file says, and how many lines it has. Raises OSError."""
+    """Return what a file says, and in how many lines. Raises OSError."""
     known: dict[str, float] = {}
     count = 0
-    for count, line in enumerate(whole_lines(path), start=1):  # noqa: B007
-        try:
-            _take(known, _decoder.decode(line))
-        except msgspec.MsgspecError:
-            continue  # torn by a full disk
+    lines = decoded(whole_lines(path), _decoder.decode, path)
+    for count, measured in enumerate(lines, start=1):  # noqa: B007
+        _take(known, measured)
     return known, count
+
+
+def _torn_end(file: FileIO) -> bytes:
+    """Return what ends a line that a full disk has torn, so that the next one is whole. Raises OSError."""
+    end = file.seek(0, os.SEEK_END)
+    return b"\n" if end and os.pread(file.fileno(), 1, end - 1) != b"\n" else b""
 
 
 def _write_anew(path: Path, known: dict[str, float]) -> None:

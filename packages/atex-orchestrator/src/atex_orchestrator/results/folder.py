@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
-from atex_executor.line_file import LineFile
+from atex_executor.line_file import UNDECODABLE, LineFile
 from atex_executor.records import readable
 from atex_executor.syncing import Syncer
 from atex_provision import Platform
@@ -195,7 +195,7 @@ def read_run(folder: Path) -> RunInfo:
     """Return what is in `run.json` of a run folder. Raises FolderUnreadable where there is none that fits."""
     try:
         return msgspec.json.decode((folder / RUN).read_bytes(), type=RunInfo)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, *UNDECODABLE) as error:
         raise FolderUnreadable(f"{folder} is not a run folder: {RUN}: {error}") from error
 
 

@@ -4,19 +4,15 @@ They take whole lines and ignore what follows the last line feed. A line that is
 leave one) is skipped with a warning in the log. Nothing is kept: memory does not grow with the number of lines.
 """
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
-from atex_executor.line_file import whole_lines
+from atex_executor.line_file import decoded, whole_lines
 
 from atex_orchestrator.events import Event
 from atex_orchestrator.results.folder import EVENTS, RESULTS
-
-_log = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 _FINAL = b'"final"'  # stands in each line that closes an attempt, and in few others
 
@@ -42,27 +38,18 @@ class FinalRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_records(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield every line of `results.jsonl`, as written. Raises OSError."""
-    yield from _decoded(folder / RESULTS, msgspec.json.Decoder(dict[str, Any]))
+    path = folder / RESULTS
+    yield from decoded(whole_lines(path), msgspec.json.Decoder(dict[str, Any]).decode, path)
 
 
 def read_finals(folder: Path) -> Iterator[FinalRecord]:
     """Yield the final records of `results.jsonl`, in the order in which attempts ended. Raises OSError."""
-    records = _decoded(folder / RESULTS, msgspec.json.Decoder(FinalRecord), containing=_FINAL)
+    path, decode = folder / RESULTS, msgspec.json.Decoder(FinalRecord).decode
+    records = decoded(whole_lines(path), decode, path, wanted=lambda line: _FINAL in line)
     return (record for record in records if record.final)
 
 
 def read_events(folder: Path) -> Iterator[Event]:
     """Yield every event of `events.jsonl`. Raises OSError."""
-    yield from _decoded(folder / EVENTS, msgspec.json.Decoder(Event))
-
-
-def _decoded(
-    path: Path, decoder: msgspec.json.Decoder[_T], containing: bytes = b""
-) -> Iterator[_T]:
-    for number, line in enumerate(whole_lines(path), start=1):
-        if containing not in line:
-            continue
-        try:
-            yield decoder.decode(line)
-        except msgspec.MsgspecError as error:
-            _log.warning("%s, line %d is skipped: %s", path, number, error)
+    path = folder / EVENTS
+    yield from decoded(whole_lines(path), msgspec.json.Decoder(Event).decode, path)

@@ -188,7 +188,7 @@ class LeaseJournal:
         except OSError as error:
             problem = _Foreign if error.errno in _NO_FILE_OF_OURS else JournalError
             raise problem(f"{path} cannot be read: {error.strerror}") from error
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise _Foreign(f"{path} is not a lease that can be read: {error}") from error
         if lease.name != path.stem:
             raise _Foreign(f"{path} is not a lease: it says that it is {lease.name!r}")
