@@ -206,9 +206,9 @@ class Scheduler:
             return
         worker.platform.vacate(worker)
         self._count(job, worker, event, now)
-        is_spoilt = self._is_spoilt(job, event)
+        is_spoilt = worker.state is not State.LEAVING and self._is_spoilt(job, event)
         if event.status in WORTH_A_LOOK and self._may_keep(worker):
-            worker.is_over = is_spoilt
+            worker.is_over |= is_spoilt
             self._keep(worker)
         elif worker.state is State.LEAVING:
             self._staff.decide(Release(worker.number))
