@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from atex_fmf import Phase, Plan, Suite, Test
 from atex_orchestrator import Orchestrator
 from atex_orchestrator.events import (
@@ -13,6 +14,7 @@ from atex_orchestrator.events import (
     TestStarted,
 )
 from atex_orchestrator.results import read_finals
+from atex_orchestrator.worker import Worker
 
 from tests.orchestrator.provisioners import Fresh
 
@@ -96,6 +98,34 @@ def test_a_test_that_runs_ends_and_its_machine_goes_on(tmp_path: Path) -> None:
     assert finals(tmp_path) == [("/t1", 1, "infra"), ("/t2", 1, "pass")]
     assert [record.note for record in summary.infra] == ["it hangs"]
     assert sum(isinstance(event, MachineRequested) for event in events) == 1
+
+
+def test_what_its_machine_did_not_take_any_more_runs_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And may be aborted there; the attempt that was not taken has its record before the next one begins."""
+
+    def leave(worker: Worker, test: Test, attempt: int) -> None:
+        monkeypatch.setattr(Worker, "run", run)
+        worker.release()
+
+    def listen(event: Event) -> None:
+        if isinstance(event, TestStarted) and event.serial == 1 and event.attempt == 2:
+            orchestrator.abort_test("p", 1, "it hangs")
+
+    run = Worker.run
+    monkeypatch.setattr(Worker, "run", leave)
+    orchestrator, events = pool_of(tmp_path, "sleep 60", "true")
+    orchestrator.subscribe(listen)
+    summary = orchestrator.run()
+    assert summary.stopped is None
+    assert summary.counts == {"infra": 1, "pass": 1}
+    assert finals(tmp_path) == [("/t1", 1, "infra"), ("/t1", 2, "infra"), ("/t2", 1, "pass")]
+    [lost, aborted, _] = read_finals(tmp_path / "run")
+    [first, _] = [event.machine for event in events if isinstance(event, MachineReserved)]
+    assert (lost.note, aborted.note) == (f"{first} was given back before it began", "it hangs")
+    attempts = [(e.serial, e.attempt) for e in events if isinstance(e, TestFinished)]
+    assert attempts == [(1, 1), (1, 2), (2, 1)]
 
 
 def test_a_test_that_waits_is_given_up(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from atex_executor import Executor, RunOutcome, Sink
@@ -12,7 +13,7 @@ from atex_fmf import Suite, Test
 from atex_orchestrator import Orchestrator, summarize
 from atex_orchestrator.events import Event, MachineReleased, TestFinished
 from atex_orchestrator.results import FinalRecord, read_finals
-from atex_provision import LocalProvisioner, Machine, Provisioner
+from atex_provision import ConnectionLost, LeaseJournal, LocalProvisioner, Machine, Provisioner
 
 from tests.orchestrator.provisioners import Fresh, Refusing
 
@@ -128,6 +129,65 @@ def test_a_bug_in_a_decision_stops_the_run(tmp_path: Path) -> None:
         orchestrator.run()
     summary = summarize(tmp_path / "run")
     assert (summary.counts, summary.missing) == ({"infra": 2}, ())
+
+
+@pytest.mark.parametrize("method", ["run_test", "output_result", "fitness", "listener"])
+def test_what_would_end_the_process_stops_the_run(tmp_path: Path, method: str) -> None:
+    """The machine is given back, and each attempt has one final record, as after any bug."""
+
+    def end(*_args: object) -> Any:
+        raise SystemExit("enough")
+
+    def listen(event: Event) -> None:
+        if isinstance(event, TestFinished):
+            end()
+
+    kind = type("Own", (Orchestrator,), {} if method == "listener" else {method: end})
+    orchestrator = kind(tmp_path / "run")
+    events = start(orchestrator, tmp_path, *numbered("true", "true"))
+    if method == "listener":
+        orchestrator.subscribe(listen)
+    with pytest.raises(SystemExit, match="enough"):
+        orchestrator.run()
+    finals = sorted((final.test, final.attempt) for final in read_finals(tmp_path / "run"))
+    assert finals == [("/t1", 1), ("/t2", 1)]
+    [released] = [event for event in events if isinstance(event, MachineReleased)]
+    assert released.held is None
+    assert LeaseJournal().leases() == []
+    assert "SystemExit: enough" in str(summarize(tmp_path / "run").stopped)
+
+
+@pytest.mark.parametrize("runs_it", [False, True])
+def test_a_machine_that_is_lost_around_a_test_is_replaced(tmp_path: Path, runs_it: bool) -> None:
+    """The verdict stands where there is one; otherwise the attempt ends at once, and another one follows."""
+
+    class Own(Orchestrator):
+        def run_test(
+            self, machine: Machine, executor: Executor, test: Test, sink: Sink, attempt: int
+        ) -> RunOutcome:
+            if (test.name, attempt) == ("/t1", 1):
+                if runs_it:
+                    super().run_test(machine, executor, test, sink, attempt)
+                raise ConnectionLost("the cable is out")
+            return super().run_test(machine, executor, test, sink, attempt)
+
+        def output_result(self, test: Test, record: FinalRecord) -> None:
+            results.append((test.name, record.attempt, record.status))
+
+    results: list[tuple[str, int, str]] = []
+    orchestrator = Own(tmp_path / "run")
+    events = start(orchestrator, tmp_path, *numbered("true", "true"), provisioner=Fresh)
+    summary = orchestrator.run()
+    assert (summary.stopped, summary.counts) == (None, {"pass": 2})
+    first = [("/t1", 1, "pass")] if runs_it else [("/t1", 1, "infra"), ("/t1", 2, "pass")]
+    assert results == [*first, ("/t2", 1, "pass")]
+    finals = read_finals(tmp_path / "run")
+    assert [(final.test, final.attempt, final.status) for final in finals] == results
+    finished = [event for event in events if isinstance(event, TestFinished)]
+    assert [(event.test, event.attempt, event.status) for event in finished] == results
+    assert finished[0].machine != finished[-1].machine
+    [trouble] = summary.troubles
+    assert trouble.reason == "the cable is out"
 
 
 def test_a_machine_with_a_snapshot_takes_the_snapshot_tests_first(tmp_path: Path) -> None:

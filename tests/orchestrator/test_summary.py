@@ -57,6 +57,22 @@ def test_a_test_that_failed_and_then_passed_is_flaky(tmp_path: Path) -> None:
     assert summary.counts == {"pass": 3, "info": 1, "fail": 1, "infra": 1}
 
 
+def test_an_attempt_of_which_nobody_saw_the_end_is_recorded_late(tmp_path: Path) -> None:
+    """And is no later one for that."""
+    records = [
+        final(1, "pass", attempt=3),
+        final(2, "pass"),
+        final(1, "infra", attempt=2),
+        final(1, "fail", attempt=1),
+    ]
+    summary = summarize(write_folder(tmp_path, tests=["/t1", "/t2"], records=records))
+    assert summary.counts == {"pass": 2}
+    assert summary.infra == ()
+    assert [(record.serial, record.attempt) for record in summary.retried] == [(1, 2)]
+    [flaky] = summary.flaky
+    assert (flaky.passed.attempt, [record.attempt for record in flaky.failed]) == (3, [1])
+
+
 def test_what_was_not_started_on_purpose_is_skipped(tmp_path: Path) -> None:
     records = [final(1, "skip"), final(2, "skip", machine="m")]
     summary = summarize(write_folder(tmp_path, tests=["/t1", "/t2"], records=records))

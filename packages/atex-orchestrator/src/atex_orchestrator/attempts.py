@@ -14,6 +14,7 @@ from atex_executor import (
     RunOutcome,
     SinkError,
     close_attempt,
+    unstarted_record,
 )
 from atex_fmf import Test
 from atex_provision import Machine
@@ -32,42 +33,72 @@ class Attempts:
         platform: str,
         shared: Shared,
         *,
-        broken: Callable[[Exception], None],
+        broken: Callable[[BaseException], None],
+        left: tuple[Test, OpenAttempt] | None = None,
     ) -> None:
-        """Run them for this worker; `broken` takes what keeps a wish from being written down."""
+        """Run them for this worker, and first what a process that was killed `left` open there.
+
+        `broken` takes what is no machine's doing: of the run folder, or of the policy.
+        """
         self.test: Test | None = None
         """That runs, or ran last."""
+        self.attempt = 0
+        self.is_open = False
+        """Whether it has begun, and not ended."""
         self.record: FinalRecord | None = None
         """How the last one ended."""
+        self.left: OpenAttempt | None = None
+        """Of the test, until somebody goes on with it."""
         self._worker = worker
         self._platform = platform
         self._shared = shared
         self._broken = broken
-        self._attempt = 0
+        if left is not None:
+            test, self.left = left
+            self._begin(test, self.left.begun.attempt)
 
     def run(self, machine: Machine, executor: Executor, test: Test, attempt: int) -> RunOutcome:
-        """Run a test, whose final record is written and handed out when this returns. Raises what the policy raises."""
-        self.test, self._attempt = test, attempt
+        """Run a test, whose final record is written and handed out when this returns.
+
+        Raises what the policy's run_test() does: there may be a record or not, close() settles that.
+        """
+        self._begin(test, attempt)
         policy = self._shared.policy
         outcome = policy.run_test(machine, executor, test, self._shared.sink, attempt)
-        self._hand_out(test, outcome.record)
+        self._end(test, outcome.record)
         return outcome
 
     def resume(self, executor: Executor, test: Test, left: OpenAttempt) -> RunOutcome:
-        """Go on with what a process that was killed left open; else like run()."""
-        self.test, self._attempt = test, left.begun.attempt
+        """Go on with what was left open; else like run()."""
         outcome = executor.resume(test, self._shared.sink, left)
-        self._hand_out(test, outcome.record)
+        self._end(test, outcome.record)
         return outcome
 
-    def close(self, test: Test, left: OpenAttempt, note: str) -> FinalRecord:
-        """Return the record, `infra`, of what was left open and can not go on. Raises SinkError."""
-        return self._hand_out(test, close_attempt(self._shared.sink, left, note))
+    def close(self, test: Test, note: str) -> FinalRecord:
+        """End what nobody goes on with; return the record that it has already, or else gets: `infra`, with this note.
 
-    def _hand_out(self, test: Test, record: dict[str, Any]) -> FinalRecord:
-        self.record = msgspec.convert(record, FinalRecord)
-        self._shared.policy.output_result(test, self.record)
-        return self.record
+        Raises SinkError, OSError.
+        """
+        if self.left is not None:
+            return self._end(test, close_attempt(self._shared.sink, self.left, note))
+        known = self._shared.final(self._platform, test.serial, self.attempt)
+        if known is not None:
+            return self._end(test, msgspec.to_builtins(known))
+        record = unstarted_record(test, self._platform, "infra", note, self.attempt)
+        self._shared.sink.records([record])
+        return self._end(test, record)
+
+    def _begin(self, test: Test, attempt: int) -> None:
+        self.test, self.attempt, self.is_open = test, attempt, True
+
+    def _end(self, test: Test, record: dict[str, Any]) -> FinalRecord:
+        self.is_open, self.left = False, None
+        self.record = final = msgspec.convert(record, FinalRecord)
+        try:
+            self._shared.policy.output_result(test, final)
+        except BaseException as error:  # whatever it is, the attempt has ended
+            self._broken(error)
+        return final
 
     def add(self, asked: AddedTest) -> None:
         """The test that runs asks for one more run of a test: write that down, then say it."""
@@ -79,7 +110,7 @@ class Attempts:
                 worker=self._worker,
                 platform=self._platform,
                 by=self.test,
-                attempt=self._attempt,
+                attempt=self.attempt,
             )
         except OSError as error:
             self._broken(SinkError(f"a test can not be added: {error.strerror}"))

@@ -4,26 +4,15 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from atex_executor import FolderSink, SinkError, unstarted_record
 from atex_fmf import Test
 
 from atex_orchestrator.events import now
 from atex_orchestrator.results import RunFolder, read_finals
 from atex_orchestrator.summary import Summary, summarize
-from atex_orchestrator.unstarted import Records
+from atex_orchestrator.unstarted import LeftOpen, Records
 
 _log = logging.getLogger(__name__)
-
-
-class LeftOpen(msgspec.Struct, frozen=True):
-    """An attempt that nobody saw the end of."""
-
-    platform: str
-    test: Test
-    attempt: int
-    machine: str | None = None
-    """That did not answer in time; None: it was not the machine's fault."""
 
 
 def close_books(

@@ -32,5 +32,7 @@ class Chronicle:
         _log.debug("%s", event)
         try:
             self._listeners.tell(event)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             self._faults.report(error, "the listener of events")

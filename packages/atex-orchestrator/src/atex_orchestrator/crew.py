@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable, Mapping
 
+import msgspec
 from atex_fmf import Suite, Test
 from atex_provision import Platform, Provisioner
 
 from atex_orchestrator.asked import Asked, MachinePool
-from atex_orchestrator.books import LeftOpen
 from atex_orchestrator.chronicle import Chronicle
 from atex_orchestrator.events import (
     MachineFailed,
@@ -22,6 +22,7 @@ from atex_orchestrator.requests import StillHeld
 from atex_orchestrator.settings import Shared
 from atex_orchestrator.stragglers import Stragglers
 from atex_orchestrator.tenure import Tenure
+from atex_orchestrator.unstarted import LeftOpen
 from atex_orchestrator.worker import Worker
 
 JOIN_LIMIT = 5.0  # seconds for the threads of workers that said their last word
@@ -41,13 +42,14 @@ class Crew:
         """Begin with nobody. `suites`: all that the machines of each platform may run; `kinds`: what they are to be."""
         self.workers: dict[int, Worker] = {}
         self.running: dict[int, LeftOpen] = {}
-        """By worker."""
+        """By worker: what was begun and has not ended."""
         self._asked = asked
         self._suites = suites
         self._kinds = kinds
         self._shared = shared
         self._chronicle = chronicle
         self._ended: list[Worker] = []
+        self._left_open: list[LeftOpen] = []  # by those who broke or hang
         self._stragglers = Stragglers()
 
     def hire(self, number: int, index: int) -> None:
@@ -122,18 +124,25 @@ class Crew:
 
     def cancel(self, is_meant: Callable[[LeftOpen], bool], reason: str) -> None:
         """End the attempts that are meant; their machines go on."""
-        for number, running in self.running.items():
-            if is_meant(running):
-                self.workers[number].cancel(running.test, running.attempt, reason)
+        for number, worker in self.workers.items():
+            running = self.running.get(number)
+            if running is not None and is_meant(running):
+                worker.cancel(running.test, running.attempt, reason)
 
     def stop(self, reason: str, *, at_once: bool) -> None:
         """Have all tests cancelled and all machines given back; at once: without waiting for anybody."""
         for worker in self.workers.values():
             worker.stop(reason, at_once=at_once)
 
-    def ended(self, number: int) -> None:
-        """A worker has said its last word."""
-        self._ended.append(self.workers.pop(number))
+    def ended(self, number: int) -> LeftOpen | None:
+        """A worker has said its last word; return what it was told to run and did not take, if there is something."""
+        worker = self.workers.pop(number)
+        self._ended.append(worker)
+        left = self.running.pop(number, None)
+        if left is None or worker.error is None:
+            return left
+        self._left_open.append(left)  # there may be a record of it
+        return None
 
     def give_back_again(self, tell: Callable[[MachineFreed | StillHeld], None]) -> set[int]:
         """Begin once more to give back what those who have ended still hold; return their numbers."""
@@ -145,6 +154,11 @@ class Crew:
     def leave_behind(self) -> None:
         """Listen no more to those who are still there."""
         self._stragglers.take(self.workers.values())
+        for number, worker in self.workers.items():
+            if number in self.running:
+                left = self.running.pop(number)
+                machine = worker.machine or "its machine"
+                self._left_open.append(msgspec.structs.replace(left, machine=machine))
         self.workers.clear()
 
     def free_machines(self) -> list[MachineReleased]:
@@ -159,10 +173,7 @@ class Crew:
 
     def left_open(self) -> list[LeftOpen]:
         """Return the attempts that nobody saw the end of."""
-        return [
-            LeftOpen(left.platform, left.test, left.attempt, self._stragglers.machine_of(number))
-            for number, left in self.running.items()
-        ]
+        return [*self._left_open, *self.running.values()]
 
     def _employ(
         self,
@@ -180,5 +191,6 @@ class Crew:
             shared=self._shared,
             heritage=heritage,
         )
-        self.workers[number] = Worker(tenure)
-        self.workers[number].start()
+        worker = Worker(tenure)
+        worker.start()  # where that is not possible nobody waits for him
+        self.workers[number] = worker

@@ -22,7 +22,7 @@ class Faults:
         """What a bug, ours or the user's, raised first, or KeyboardInterrupt."""
         self._request = request
 
-    def report(self, error: Exception, whose: str = "atex") -> None:
+    def report(self, error: BaseException, whose: str = "atex") -> None:
         """Stop the run for a bug of ATEX or of `whose`, or for what can not be read or written."""
         self._request(self.abort_for(error, whose))
 
@@ -30,7 +30,7 @@ class Faults:
         """Stop the run because its folder can not be written."""
         self._request(_unwritable(error.strerror or str(error)))
 
-    def abort_for(self, error: Exception, whose: str = "atex") -> Abort:
+    def abort_for(self, error: BaseException, whose: str = "atex") -> Abort:
         """Return what stops the run for this."""
         if isinstance(error, PackFailed):
             return Abort(str(error))

@@ -1,6 +1,7 @@
 """What the user of a pool may decide otherwise: methods of `Orchestrator` to override.
 
-What a method raises is a bug of the run: it is stopped as by abort(), and run() raises it when all is settled.
+What a method raises is a bug of the run: it is stopped as by abort(), and run() raises it when all is settled. From
+run_test(), though, the errors of atex_provision and atex_executor, and TimeoutError, are the machine's: it is replaced.
 """
 
 from collections.abc import Callable, Sequence

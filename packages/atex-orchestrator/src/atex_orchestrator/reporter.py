@@ -59,7 +59,7 @@ class Reporter:
         """Say who else uses it."""
         self.say(MachineOccupied, reason=reason)
 
-    def failed(self, during: During, error: Exception | str) -> None:
+    def failed(self, during: During, error: BaseException | str) -> None:
         """Say that it failed; of a phase, with what it printed last."""
         output = ""
         tail: tuple[str, ...] = ()
@@ -104,7 +104,7 @@ class Reporter:
         )
 
 
-def in_a_line(error: Exception | str) -> str:
+def in_a_line(error: BaseException | str) -> str:
     """Return the reason that an error gives, as a line that is not too long."""
     if isinstance(error, PhaseFailed):
         return error.reason

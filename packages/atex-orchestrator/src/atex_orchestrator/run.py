@@ -8,6 +8,7 @@ record where one can be written.
 import logging
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from queue import Empty, SimpleQueue
 
 from atex_executor import FolderSink, SinkError
@@ -39,7 +40,7 @@ from atex_orchestrator.hooks import hooks_of
 from atex_orchestrator.listeners import Listeners
 from atex_orchestrator.register import Register
 from atex_orchestrator.requests import Abort, AbortMachine, AbortTest, Request, StillHeld
-from atex_orchestrator.results import ANY, FinalRecord, RunFolder
+from atex_orchestrator.results import ANY, FinalRecord, RunFolder, find_final
 from atex_orchestrator.resumption import Resumption
 from atex_orchestrator.scheduling import (
     Decision,
@@ -54,6 +55,7 @@ from atex_orchestrator.scheduling import (
 from atex_orchestrator.settings import Shared
 from atex_orchestrator.summary import Summary
 from atex_orchestrator.unstarted import Unstarted
+from atex_orchestrator.worker import Worker
 
 _log = logging.getLogger(__name__)
 
@@ -100,6 +102,7 @@ class PoolRun:
             sink=self._sink,
             register=Register(past.history.names if past else ()),
             added=self._added,
+            final=partial(find_final, folder.path),
             write=folder.append,
             emit=inbox.put,
         )
@@ -215,7 +218,7 @@ class PoolRun:
         except KeyboardInterrupt as error:  # of a script that has no handler for SIGINT
             self._faults.broken = self._faults.broken or error
             self._stop(Abort("interrupted", at_once=self._stopping is not None))
-        except Exception as error:
+        except BaseException as error:  # whatever a user's method raises: workers are waited for
             self._faults.report(error)
 
     def _carry_out(self, decisions: Iterable[Decision]) -> None:
@@ -234,20 +237,12 @@ class PoolRun:
 
     def _take(self, event: Event) -> None:
         """Let what a worker says have its effects: in the folder, then on what happens next."""
-        worker = self._crew.workers.get(event.worker) if isinstance(event, OfWorker) else None
+        if not isinstance(event, OfWorker):
+            return
+        worker = self._crew.workers.get(event.worker)
         if worker is None:
             return  # of one whose time was up
-        if isinstance(event, TestFinished):
-            self._crew.running.pop(worker.number, None)
-        if isinstance(event, MachineReleased):
-            self._crew.ended(worker.number)
-        if isinstance(event, TestAdded | MachineMarked):
-            self._chronicle.hand_on(event)  # it was written down at once
-        else:
-            self._chronicle.tell(event)
-        if isinstance(event, MachineReserved):
-            for difference in self._differences.of(event):
-                self._chronicle.tell(difference)
+        self._note(worker, event)
         if worker.error is not None and isinstance(
             event, MachineFailed | TestFinished | MachineReleased
         ):
@@ -259,6 +254,22 @@ class PoolRun:
             self._carry_out(self._scheduler.handle(event, time.time()))
         if isinstance(event, TestFinished):
             self._learn(event)  # when the machine has its next test: it need not wait for a disk
+
+    def _note(self, worker: Worker, event: Event) -> None:
+        """Write down what a worker says, with what is to be said besides."""
+        if isinstance(event, TestFinished):
+            self._crew.running.pop(worker.number, None)
+        if isinstance(event, MachineReleased):
+            left = self._crew.ended(worker.number)
+            if left is not None:
+                self._unstarted.not_taken(left, event)
+        if isinstance(event, TestAdded | MachineMarked):
+            self._chronicle.hand_on(event)  # it was written down at once
+        else:
+            self._chronicle.tell(event)
+        if isinstance(event, MachineReserved):
+            for difference in self._differences.of(event):
+                self._chronicle.tell(difference)
 
     def _failures_before(self, record: FinalRecord) -> int:
         key = self._folder.info.key(record.platform, record.serial)

@@ -9,6 +9,7 @@ from atex_orchestrator.added_tests import AddedTests
 from atex_orchestrator.events import Event
 from atex_orchestrator.policy import Policy
 from atex_orchestrator.register import Register
+from atex_orchestrator.results import FinalRecord
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +31,8 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     sink: Sink
     register: Register
     added: AddedTests
+    final: Callable[[str, int, int], FinalRecord | None]
+    """Finds the final record of an attempt, by platform, serial and number. Raises OSError."""
     write: Callable[[Event], None]
     """Writes an event down at once, before it is put in the queue. Raises OSError."""
     emit: Callable[[Event], None]

@@ -36,17 +36,6 @@ class Stragglers:
             thread.join(max(0.0, deadline - time.monotonic()))
         return [_released(worker) for worker in self._workers]
 
-    def machine_of(self, number: int) -> str | None:
-        """Return the machine of a worker that was left behind; None: it was not."""
-        return next(
-            (
-                worker.machine or "its machine"
-                for worker in self._workers
-                if worker.number == number
-            ),
-            None,
-        )
-
 
 def _released(worker: Worker) -> MachineReleased:
     _log.warning("worker %d did not end in time", worker.number)

@@ -161,9 +161,12 @@ class _Tests:
 
     def take(self, record: FinalRecord) -> None:
         key = self._info.key(record.platform, record.serial)
-        before = self.last.pop(key, None)
-        if before is not None:
-            self._before.setdefault(key, []).append(before)
+        last = self.last.get(key)
+        if last is not None and record.attempt < last.attempt:  # nobody saw its end when it came
+            self._before.setdefault(key, []).append(record)
+            return
+        if last is not None:
+            self._before.setdefault(key, []).append(self.last.pop(key))
         self.last[key] = record
 
     def retried(self) -> Iterator[FinalRecord]:
@@ -173,7 +176,8 @@ class _Tests:
     def flaky(self) -> Iterator[Flaky]:
         for key, record in self.last.items():
             if record.status in PASSED and key in self._before:
-                failed = tuple(before for before in self._before[key] if before.status in FAILED)
+                before = sorted(self._before[key], key=lambda one: one.attempt)
+                failed = tuple(one for one in before if one.status in FAILED)
                 if failed:
                     yield Flaky(record, failed)
 

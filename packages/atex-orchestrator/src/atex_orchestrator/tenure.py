@@ -20,7 +20,6 @@ from atex_executor import (
     ExecutorError,
     MachineBusy,
     MachineLost,
-    OpenAttempt,
     Pack,
     PackFailed,
     PhaseFailed,
@@ -88,7 +87,7 @@ class Tenure:
         self.number = number
         self.platform = platform.name
         self._kind = platform
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         """What broke the worker itself: not a machine and not a test. Set before the event that follows from it."""
         self._suite = suite
         self._pack = pack
@@ -98,13 +97,19 @@ class Tenure:
         self.borrowed: Machine | None = None
         """The machine, from MachineReserved on."""
         self._reporter = Reporter(number, platform.name, shared.emit)
-        self._attempts = Attempts(number, platform.name, shared, broken=self._break)
+        self._attempts = Attempts(
+            number,
+            platform.name,
+            shared,
+            broken=self._break,
+            left=None if heritage is None else heritage.left,
+        )
         self._register = shared.register
         self.orders: SimpleQueue[Order | None] = SimpleQueue()  # None: no more
         self.during: During = "reserve" if heritage is None else "resume"
         self._heritage = heritage
-        self._left = None if heritage is None else heritage.left  # until it is closed
         self._trouble = ""  # why the machine failed last
+        self._remains: str | None = None  # why processes may be left there
         self._kept = False
         self._given_name = ""  # what its provisioner calls the machine
         self._reachable = True
@@ -125,22 +130,16 @@ class Tenure:
 
     def see_through(self) -> None:
         """Get the machine ready, run what is ordered, and give it back. Raises nothing."""
-        left = held = None
-        try:
-            self._guarded(self._serve)
-            self._guarded(self._close_left)
-            self._guarded(self._finish)
-            left = self.holdings.give_back()
-            held = self.holdings.held
-        except Exception as error:
-            _log.exception("worker %d broke", self.number)
-            self.error = error
-        finally:
-            _log.info("%s is released", self.machine or "the reservation")
-            self._reporter.say(MachineReleased, left=left, held=held)
+        for step in (self._serve, self._close_open, self._finish, self._give_back):
+            self._guarded(step)
+        _log.info("%s is released", self.machine or "the reservation")
+        self._reporter.say(MachineReleased, left=self._remains, held=self.holdings.held)
 
     def _guarded(self, step: Callable[[], None]) -> None:
-        """Do a step; what goes wrong is said, and is the machine's doing unless it is no error of ours."""
+        """Do a step; what goes wrong is said, and is the machine's doing unless it is no error of ours.
+
+        Nothing goes through, also not what a user's method may raise to end a process: the machine is given back.
+        """
         try:
             step()
         except Stopped:
@@ -152,7 +151,7 @@ class Tenure:
             self._failed(error)
         except ExecutorError as error:
             self._failed(error)
-        except Exception as error:
+        except BaseException as error:
             _log.exception("worker %d broke", self.number)
             self._break(error)
 
@@ -172,8 +171,7 @@ class Tenure:
         self.during = "test"
         _log.info("%s is ready", self.machine)
         self._reporter.say(MachineReady, session=executor.session, lease_end=machine.lease_end)
-        if self._left is not None:
-            self._resume_test(machine, executor, *self._left)
+        self._go_on(machine, executor)
         while self._reachable and not self._kept and (order := self.orders.get()):
             if isinstance(order, RunTest):
                 self._run_test(machine, executor, order)
@@ -238,34 +236,36 @@ class Tenure:
 
     def _run_test(self, machine: Machine, executor: Executor, order: RunTest) -> None:
         outcome = self._attempts.run(machine, executor, order.test, order.attempt)
-        self._tested(machine, order.test, order.attempt, outcome)
+        self._tested(machine, order.test, outcome)
 
-    def _resume_test(
-        self, machine: Machine, executor: Executor, test: Test, left: OpenAttempt
-    ) -> None:
-        outcome = self._attempts.resume(executor, test, left)
-        self._left = None
-        self._tested(machine, test, left.begun.attempt, outcome)
+    def _go_on(self, machine: Machine, executor: Executor) -> None:
+        """Resume the test that a killed process left there."""
+        test, left = self._attempts.test, self._attempts.left
+        if test is not None and left is not None:
+            self._tested(machine, test, self._attempts.resume(executor, test, left))
 
-    def _close_left(self) -> None:
-        """The machine can not be had any more: what ran there has no verdict."""
-        if self._left is None:
+    def _close_open(self) -> None:
+        """A test began there, and something came between: it gets its record now."""
+        test = self._attempts.test
+        if test is None or not self._attempts.is_open or isinstance(self.error, SinkError):
             return
-        test, left = self._left
-        note = f"atex was killed while it ran, and {self.machine} is lost: {self._trouble}"
-        record = self._attempts.close(test, left, note)
-        self._left = None
+        note = self._trouble if self.error is None else f"atex broke: {self._trouble}"
+        if self._attempts.left is not None:
+            note = f"atex was killed while it ran, and {self.machine} is lost: {self._trouble}"
+        record = self._attempts.close(test, note)
         self._reporter.say(
             TestFinished,
             test=test.name,
             serial=test.serial,
-            attempt=left.begun.attempt,
+            attempt=record.attempt,
             status=record.status,
             seconds=record.seconds or 0.0,
+            exit_code=record.exit_code,
             note=record.note,
+            unstarted=record.machine is None,
         )
 
-    def _tested(self, machine: Machine, test: Test, attempt: int, outcome: RunOutcome) -> None:
+    def _tested(self, machine: Machine, test: Test, outcome: RunOutcome) -> None:
         if outcome.sink_error is not None:
             self._break(outcome.sink_error)
         elif machine.lease_end is not None and time.time() >= machine.lease_end:
@@ -274,7 +274,7 @@ class Tenure:
         elif not outcome.machine_usable:
             self._reachable = not outcome.machine_lost
             self._failed(outcome.note or "the machine is out of use")
-        self._reporter.tested(test, attempt, outcome)
+        self._reporter.tested(test, self._attempts.attempt, outcome)
 
     def _keep(self, provisioner: Provisioner) -> None:
         """First the lease, while somebody can still run finish there; then the agent's session is ended."""
@@ -300,12 +300,15 @@ class Tenure:
             self.during = "finish"
             self._to_finish.finish(self._sink, limit=limit)
 
-    def _break(self, error: Exception) -> None:
+    def _give_back(self) -> None:
+        self._remains = self.holdings.give_back()
+
+    def _break(self, error: BaseException) -> None:
         """Stop the run for what is no machine's doing. Any thread."""
         self.error = error
         self._failed(error)
 
-    def _failed(self, error: Exception | str) -> None:
+    def _failed(self, error: BaseException | str) -> None:
         """Say that the machine failed, unless it did not get far because it was stopped."""
         self._trouble = in_a_line(error)
         _log.info("%s failed: %s", self.during, self._trouble)
@@ -317,7 +320,7 @@ class Tenure:
         self._reporter.failed(self.during, error)
 
 
-def _comes_again(error: Exception | str) -> bool:
+def _comes_again(error: BaseException | str) -> bool:
     """Whether what failed on a machine before its tests would do so there again: not where it was lost, or not free."""
     if isinstance(error, PhaseFailed):
         return error.status != "infra"

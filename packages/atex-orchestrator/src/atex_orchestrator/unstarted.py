@@ -8,13 +8,23 @@ from atex_executor import Sink, SinkError, unstarted_record
 from atex_fmf import Test
 
 from atex_orchestrator.chronicle import Chronicle
-from atex_orchestrator.events import TestsGivenUp
+from atex_orchestrator.events import MachineReleased, TestFinished, TestsGivenUp
 from atex_orchestrator.faults import Faults
 from atex_orchestrator.policy import Policy
 from atex_orchestrator.results import FinalRecord
 from atex_orchestrator.scheduling import GiveUp
 
 Records = Sequence[tuple[Test, dict[str, Any]]]
+
+
+class LeftOpen(msgspec.Struct, frozen=True):
+    """An attempt that nobody saw the end of."""
+
+    platform: str
+    test: Test
+    attempt: int
+    machine: str | None = None
+    """That did not answer in time; None: it was not the machine's fault."""
 
 
 class Unstarted:
@@ -43,10 +53,37 @@ class Unstarted:
         )
         self.hand_out(records)
 
+    def not_taken(self, left: LeftOpen, released: MachineReleased) -> None:
+        """Write that a worker ended without taking the test that it was told to run, and say so."""
+        machine = released.machine or ""
+        note = f"{machine} was given back before it began"
+        record = unstarted_record(left.test, left.platform, "infra", note, left.attempt)
+        try:
+            self._sink.records([record])
+        except SinkError as error:
+            self._faults.report(error)
+        self._chronicle.tell(
+            TestFinished(
+                worker=released.worker,
+                platform=left.platform,
+                machine=machine,
+                test=left.test.name,
+                serial=left.test.serial,
+                attempt=left.attempt,
+                status="infra",
+                seconds=0.0,
+                note=note,
+                unstarted=True,
+            )
+        )
+        self.hand_out([(left.test, record)])
+
     def hand_out(self, records: Records) -> None:
         """Hand out records that are written."""
         try:
             for test, record in records:
                 self._policy.output_result(test, msgspec.convert(record, FinalRecord))
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             self._faults.report(error, "output_result()")

@@ -46,7 +46,7 @@ class Worker:
         return self._tenure.borrowed
 
     @property
-    def error(self) -> Exception | None:
+    def error(self) -> BaseException | None:
         """What broke the worker itself: not a machine and not a test. There before the event that follows from it."""
         return self._tenure.error
 

@@ -19,6 +19,7 @@ from atex_orchestrator.results.folder import (
 )
 from atex_orchestrator.results.reader import (
     FinalRecord,
+    find_final,
     read_events,
     read_finals,
     read_records,
@@ -35,6 +36,7 @@ __all__ = [
     "PoolInfo",
     "RunFolder",
     "RunInfo",
+    "find_final",
     "read_events",
     "read_finals",
     "read_records",

@@ -49,6 +49,19 @@ def read_finals(folder: Path) -> Iterator[FinalRecord]:
     return (record for record in records if record.final)
 
 
+def find_final(folder: Path, platform: str, serial: int, attempt: int) -> FinalRecord | None:
+    """Return the final record of an attempt; None: it has none yet. Raises OSError."""
+    wanted = platform, serial, attempt
+    return next(
+        (
+            final
+            for final in read_finals(folder)
+            if (final.platform, final.serial, final.attempt) == wanted
+        ),
+        None,
+    )
+
+
 def read_events(folder: Path) -> Iterator[Event]:
     """Yield every event of `events.jsonl`. Raises OSError."""
     path = folder / EVENTS
