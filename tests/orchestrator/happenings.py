@@ -89,3 +89,13 @@ def one_platform(tests: int, *sizes: int, rules: Rules = DEFAULT) -> Scheduler:
 
 def runs(decisions: list[Decision]) -> list[tuple[int, int]]:
     return [(d.worker, d.test.serial) for d in decisions if isinstance(d, Run)]
+
+
+def begun(scheduler: Scheduler, *lease_ends: float | None) -> list[tuple[int, int]]:
+    """Start it, and let machines of p be ready, one after another; return what they run."""
+    scheduler.start(0.0)
+    return [
+        run
+        for worker, end in enumerate(lease_ends, start=1)
+        for run in runs(scheduler.handle(ready(worker, lease_end=end), 0.0))
+    ]

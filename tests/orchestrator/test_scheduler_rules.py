@@ -1,6 +1,4 @@
-"""What the scheduler does by rules and hooks: trying again, spares, leases, order, tests of no platform, going on."""
-
-import math
+"""What the scheduler does by rules: trying again, spares, leases, order, tests of no platform, going on."""
 
 import msgspec
 import pytest
@@ -8,7 +6,6 @@ from atex_fmf import Test
 from atex_orchestrator.events import ANY
 from atex_orchestrator.scheduling import (
     GiveUp,
-    Hooks,
     Pool,
     Release,
     Reserve,
@@ -18,6 +15,7 @@ from atex_orchestrator.scheduling import (
 )
 
 from tests.orchestrator.happenings import (
+    begun,
     failed,
     finished,
     one_platform,
@@ -32,16 +30,6 @@ def lasting(*durations: float) -> list[Test]:
     return [
         msgspec.structs.replace(test, duration=duration)
         for test, duration in zip(plan(len(durations)), durations, strict=True)
-    ]
-
-
-def begun(scheduler: Scheduler, *lease_ends: float | None) -> list[tuple[int, int]]:
-    """Start it, and let machines of p be ready, one after another; return what they run."""
-    scheduler.start(0.0)
-    return [
-        run
-        for worker, end in enumerate(lease_ends, start=1)
-        for run in runs(scheduler.handle(ready(worker, lease_end=end), 0.0))
     ]
 
 
@@ -153,6 +141,20 @@ def test_a_spare_whose_lease_ended_while_it_stood_by_takes_no_test() -> None:
     assert Reserve(3, 0) in scheduler.handle(released(2), 500.0)
 
 
+def test_an_idle_machine_takes_what_it_left_to_one_that_is_gone() -> None:
+    tests = plan(3)
+    tests[2] = msgspec.structs.replace(tests[2], tag=("destructive",))
+    scheduler = Scheduler({"p": tests}, [Pool("p", 3)], rules=Rules(reruns=1))
+    assert begun(scheduler, None, None, None) == [(1, 1), (2, 2), (3, 3)]
+    assert scheduler.handle(finished(1, 1), 0.0) == []
+    decisions = scheduler.handle(finished(2, 2, status="fail"), 0.0)
+    assert runs(decisions) == [(1, 2)]
+    # Both that are left had it: it is run where it may be at once.
+    assert scheduler.handle(failed(1, "lost", during="test"), 0.0) == []
+    scheduler.handle(finished(1, 2, attempt=2, status="infra"), 0.0)
+    assert runs(scheduler.handle(finished(3, 3), 0.0)) == [(2, 2)]
+
+
 def test_fail_fast_skips_what_was_not_started() -> None:
     scheduler = one_platform(6, 2, rules=Rules(fail_fast=2, reruns=1, infra_retries=5))
     begun(scheduler, None, None)
@@ -189,38 +191,6 @@ def test_tests_of_no_platform_run_once_on_any() -> None:
     decisions += scheduler.handle(finished(1, 11, status="infra"), 0.0)
     assert Release(1) in decisions
     assert scheduler.tries(ANY, 11).infra == 1
-
-
-def test_hooks_choose() -> None:
-    hooks = Hooks(
-        applicable=lambda worker, test: test.serial != worker,
-        fitness=lambda _worker, test: -math.inf if test.serial == 4 else test.serial,
-    )
-    scheduler = Scheduler({"p": plan(4)}, [Pool("p", 1), Pool("p", 1)], hooks=hooks)
-    assert begun(scheduler, None, None) == [(1, 3), (2, 1)]
-    assert runs(scheduler.handle(finished(1, 3), 0.0)) == [(1, 2)]
-
-
-def test_a_machine_that_is_let_go_by_next_test_is_not_replaced() -> None:
-    hooks = Hooks(next_test=lambda worker, tests: None if worker == 1 else tests[-1])
-    scheduler = Scheduler({"p": plan(9)}, [Pool("p", 2)], hooks=hooks)
-    scheduler.start(0.0)
-    assert scheduler.handle(ready(1), 0.0) == [Release(1)]
-    assert scheduler.handle(released(1), 0.0) == []
-    assert runs(scheduler.handle(ready(2), 0.0)) == [(2, 9)]
-
-
-def test_what_no_machine_takes_is_given_up() -> None:
-    hooks = Hooks(applicable=lambda _worker, test: test.serial == 1)
-    scheduler = Scheduler({"p": plan(3)}, [Pool("p", 1)], hooks=hooks)
-    assert begun(scheduler, None) == [(1, 1)]
-    assert scheduler.handle(finished(1, 1), 0.0) == [Release(1)]
-    assert scheduler.handle(released(1), 0.0) == [Reserve(2, 0)]
-    assert scheduler.handle(ready(2), 0.0) == [Release(2)]
-    [give_up] = scheduler.handle(released(2), 0.0)
-    assert isinstance(give_up, GiveUp)
-    assert [test.serial for test in give_up.tests] == [2, 3]
-    assert "takes it" in give_up.reason
 
 
 def test_one_that_is_dismissed_is_replaced_and_a_test_that_is_abandoned_not_tried_again() -> None:

@@ -30,7 +30,6 @@ from atex_orchestrator.scheduling.choice import Choice
 from atex_orchestrator.scheduling.decisions import (
     Decision,
     GiveUp,
-    Keep,
     Pool,
     Release,
     Run,
@@ -275,10 +274,7 @@ class Scheduler:
 
     def _keep(self, worker: Worker) -> None:
         worker.is_kept = worker.platform.has_kept = True
-        if worker.state is not State.LEAVING:
-            worker.state = State.KEPT
-            worker.platform.retire(worker)
-        self._staff.decide(Keep(worker.number))
+        self._staff.keep(worker)
 
     def _not_kept(self, worker: Worker) -> None:
         if not worker.is_kept:
@@ -300,6 +296,8 @@ class Scheduler:
         while True:
             while staff.free:
                 self._next(staff.free.pop(), now)
+            if staff.recall():
+                continue
             staff.settle(only)
             if not staff.free:
                 return staff.take_decisions()
@@ -326,6 +324,7 @@ class Scheduler:
         job.attempts += 1
         worker.is_fresh = False
         worker.platform.failed_in_a_row = 0
+        worker.platform.refusals.taken(worker.pool, job, worker.platform.slots)
         self._occupy(worker, job)
         self._staff.decide(Run(worker.number, job.test, job.attempts))
 

@@ -5,9 +5,11 @@ from collections import deque
 from enum import Enum, auto
 
 from atex_orchestrator.events import MachineFailed
+from atex_orchestrator.scheduling.refusals import Refusals
 from atex_orchestrator.scheduling.tries import Job
 from atex_orchestrator.scheduling.waiting import NO_LIMIT, Waiting
 
+REASONS = 10  # of machines that failed, the latest, named in the note of each test that is given up
 REPLACEMENTS = 10  # in a row, of machines of a platform that failed before their first test
 
 
@@ -83,11 +85,10 @@ class Platform:
         self.taking = 0  # workers that take tests
         self.returning = 0  # slots that will be free when a worker is gone
         self.may_return = 0  # running tests that would be tried again if they failed
-        self.failures: list[MachineFailed] = []
+        self.failures: deque[MachineFailed] = deque(maxlen=REASONS + 1)  # the latest last
         self.failed_in_a_row = 0
         self.has_kept = False  # a machine
-        self.refusing: set[int] = set()  # pools whose fresh machines take nothing of what waits
-        self.barred: list[int] = []  # slots of these
+        self.refusals = Refusals()
 
     def hire(self, number: int, pool: int, *, is_spare: bool = False) -> Worker:
         """Return a new worker; its slot is not free any more."""
@@ -190,23 +191,8 @@ class Platform:
                 return
             if worker.is_spare:
                 self.spare_slots.append(worker.pool)
-            elif worker.pool in self.refusing:
-                self.barred.append(worker.pool)
-            else:
+            elif not self.refusals.holds(worker.pool):
                 self.slots.append(worker.pool)
-
-    def bar(self, pool: int) -> None:
-        """A fresh machine of this pool took nothing: no other is asked for until something else waits."""
-        self.refusing.add(pool)
-        self.barred += [slot for slot in self.slots if slot == pool]
-        self.slots = deque(slot for slot in self.slots if slot != pool)
-
-    def unbar(self) -> None:
-        """Something else waits: who refused all may take it."""
-        if self.refusing:
-            self.refusing.clear()
-            self.slots.extend(self.barred)
-            self.barred.clear()
 
     def is_unsettled(self) -> bool:
         """Return whether, while tests wait, somebody could be asked for or let go, or nobody works any more."""

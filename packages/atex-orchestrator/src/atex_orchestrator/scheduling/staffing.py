@@ -6,7 +6,7 @@ from typing import Any, Literal
 from atex_fmf import Test
 
 from atex_orchestrator.events import ANY
-from atex_orchestrator.scheduling.decisions import Decision, GiveUp, Pool, Release, Reserve
+from atex_orchestrator.scheduling.decisions import Decision, GiveUp, Keep, Pool, Release, Reserve
 from atex_orchestrator.scheduling.reasons import no_machine_left
 from atex_orchestrator.scheduling.staff import Platform, State, Worker
 from atex_orchestrator.scheduling.tries import Job
@@ -42,6 +42,7 @@ class Staffing:
             None  # nothing is started: what it is instead, why
         )
         self._decisions: list[Decision] = []
+        self._are_fewer: set[Platform] = set()  # machines that take tests, since recall()
         for name, of_platform in tests.items():
             self._begin(self.platforms[name].waiting, of_platform)
         self._begin(self.anywhere, anywhere)
@@ -99,7 +100,7 @@ class Staffing:
             return False
         job.home.put(job)
         for platform in self.platforms_of(job.home):
-            platform.unbar()
+            platform.refusals.new(job)
         return True
 
     def adopt(self, number: int, pool: int) -> Worker:
@@ -124,8 +125,9 @@ class Staffing:
     def refused(self, worker: Worker) -> None:
         """A fresh machine took nothing of what waits, and no other of its pool would."""
         platform = worker.platform
-        if platform.waiting.count or self.anywhere.count:
-            platform.bar(worker.pool)
+        waiting = (*platform.waiting.all(), *self.anywhere.all())
+        if waiting:
+            platform.refusals.bar(worker.pool, waiting, platform.slots)
 
     def let_go(self, worker: Worker, *, destroyed: bool = False) -> None:
         """Release a worker, or let its last test end; its slot can be used again."""
@@ -135,9 +137,38 @@ class Staffing:
 
     def leave(self, worker: Worker, *, returns: bool) -> None:
         """Let a worker take no more tests, and a spare step in for it."""
+        if worker.takes_tests:
+            self._are_fewer.add(worker.platform)
         spare = worker.platform.leave(worker, returns=returns)
         if spare is not None:
             self.free.append(spare)
+
+    def keep(self, worker: Worker) -> None:
+        """Leave its machine as it is; it takes no more tests until arrived()."""
+        if worker.state is not State.LEAVING:
+            self._are_fewer.add(worker.platform)
+            worker.state = State.KEPT
+            worker.platform.retire(worker)
+        self.decide(Keep(worker.number))
+
+    def recall(self) -> bool:
+        """Free idle workers where fewer machines take tests: they may take what they left to others.
+
+        Return whether there are any.
+        """
+        fewer, self._are_fewer = self._are_fewer, set()
+        if not fewer:
+            return False
+        recalled = [
+            worker
+            for platform in self.platforms.values()
+            if self.anywhere.count or (platform in fewer and platform.waiting.count)
+            for worker in platform.idle
+        ]
+        for worker in recalled:
+            worker.platform.wake(worker)
+            self.freed(worker)
+        return bool(recalled)
 
     def gone(self, worker: Worker) -> None:
         """It has ended."""
@@ -175,6 +206,7 @@ class Staffing:
 
     def _settle(self, platform: Platform) -> None:
         if platform.waiting.count or self.anywhere.count:
+            platform.refusals.lift(platform.slots)
             if platform.is_unsettled():
                 self._staff(platform)
         elif platform.coming or platform.spares:

@@ -174,9 +174,13 @@ class Waiting:
             key=_KEY,
         )
 
+    def all(self) -> Iterator[Job]:
+        """Yield all that wait, in order."""
+        return self.fitting(NO_LIMIT, 0, 0)
+
     def clear(self) -> list[Job]:
         """Return all that wait, in order; none waits any more."""
-        jobs = list(self.fitting(NO_LIMIT, 0, 0))
+        jobs = list(self.all())
         for job in jobs:
             job.waits = False
         self._rows = [[]]
