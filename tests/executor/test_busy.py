@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from atex_executor import Executor, ExecutorError, MachineBusy, Times
 from atex_executor.settings import agent_settings
-from atex_provision import LocalConnection
+from atex_provision import Channel, ConnectionLost, LocalConnection
 
 from tests.executor.conftest import Execute, Run, first_test, suite_of
 from tests.waits import Background, eventually
@@ -55,6 +55,30 @@ def test_its_waiting_can_be_cancelled(owner: Owner, tree: Path, work: str) -> No
     with pytest.raises(ExecutorError, match="enough"):
         starting.result()
     assert executor.left is None
+
+
+class CutOnce(LocalConnection):
+    """The first channel is cut off, in the middle of the handshake."""
+
+    cut = False
+
+    def open(self, command: str, timeout: float | None = None) -> Channel:
+        channel = super().open(command, timeout)
+        if not self.cut:
+            self.cut = True
+            channel.close()
+        return channel
+
+
+def test_nothing_of_it_is_left_where_somebody_else_has_the_machine(
+    owner: Owner, tree: Path, work: str
+) -> None:
+    """It has lost the connection before it was told: so it looks again when it is closed."""
+    executor = Executor(CutOnce(), suite_of(tree, "true"), work=work)
+    with pytest.raises(ConnectionLost):
+        executor.start()
+    assert executor.left is None
+    assert owner[0].alive
 
 
 def test_it_waits_until_the_machine_is_free(

@@ -189,7 +189,7 @@ class _Handshake:
             data = b"" if self.frames else self._receive()
         number, hello, _ = self.frames.pop(0)
         if isinstance(hello, Busy):
-            raise MachineBusy(f"{self._name}: {_occupied(hello)}")
+            raise MachineBusy(f"{self._name}: {_occupied(hello)}", hello.session)
         if not isinstance(hello, Hello) or number:
             raise ProtocolBroken(f"{self._name}: the agent did not say hello first")
         if hello.protocol != PROTOCOL or hello.session != session:

@@ -15,6 +15,11 @@ class AgentUnavailable(ExecutorError):
 class MachineBusy(AgentUnavailable):
     """Another session has this machine, or this slot of it; the message says whose, since when, and what it runs."""
 
+    def __init__(self, words: str, session: str = "") -> None:
+        """`session`: the name of that one, as far as it is known."""
+        super().__init__(words)
+        self.session = session
+
 
 class SessionGone(ExecutorError):
     """There is no session with this name on the machine any more, or its tree is gone."""

@@ -34,7 +34,7 @@ from atex_sut_agent.protocol import (
 
 from atex_executor.approach import Approach
 from atex_executor.attachment import Attachment
-from atex_executor.errors import AgentUnavailable, MachineLost, ProtocolBroken
+from atex_executor.errors import AgentUnavailable, MachineBusy, MachineLost, ProtocolBroken
 from atex_executor.patience import Patience
 from atex_executor.sequence import Sequence
 from atex_executor.times import Times
@@ -69,6 +69,9 @@ class Listener(Protocol):
 
         Raises MachineLost where nothing can follow.
         """
+
+    def occupied(self, session: str) -> None:
+        """Another session has the machine now. Raises MachineLost where it is not worth waiting for."""
 
     def over(self, reason: str) -> None:
         """The machine is lost for good. The last call; what is queued now is still sent where that is possible."""
@@ -226,6 +229,8 @@ class Link:
             try:
                 return self._try_again()
             except (ProvisionError, AgentUnavailable, TimeoutError) as error:
+                if isinstance(error, MachineBusy):
+                    self._listener.occupied(error.session)
                 if isinstance(error, ProvisionError) and error.permanent:
                     raise MachineLost(str(error)) from error
                 reason = str(error)

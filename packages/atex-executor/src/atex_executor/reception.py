@@ -38,10 +38,11 @@ _log = logging.getLogger(__name__)
 
 
 class Reception:
-    """The link's listener. `become`: as root is the session's folder looked at."""
+    """The link's listener, of `session`. `become`: as root is the session's folder looked at."""
 
-    def __init__(self, state: State, connection: Connection, *, become: bool) -> None:
+    def __init__(self, state: State, connection: Connection, session: str, *, become: bool) -> None:
         self._state = state
+        self._session = session
         self._connection = connection
         self._become = become
 
@@ -107,6 +108,15 @@ class Reception:
         note = GONE_DOWN if state.going_down else death_note(state.hello or hello, hello, away=away)
         _log.warning("%s: %s", state.machine, note)
         run.ending = agent_died(note)
+
+    def occupied(self, session: str) -> None:
+        """See Listener. A session gets a slot only where nothing is left of the one that had it before."""
+        state = self._state
+        with state.changed:
+            if not state.orders.are_ending or session in ("", self._session):
+                return
+            state.released = True
+        raise MachineLost("another session has the machine")
 
     def over(self, reason: str) -> None:
         """See Listener."""

@@ -54,7 +54,7 @@ class Session:
         self._adopted = session is not None
         self._times = times
         self._state = State(connection.name, times)
-        self._reception = Reception(self._state, connection, become=launch.become)
+        self._reception = Reception(self._state, connection, self.id, become=launch.become)
         self._approach = Approach(connection, self.id, launch, times, on_busy)
         self._link = Link(connection, self._approach, self._reception, times)
         self._state.link = self._link
