@@ -8,10 +8,13 @@ import pytest
 from atex_executor import AddedTest, FolderSink, read_journal
 from atex_executor.ending import Ending
 from atex_executor.errors import ProtocolBroken
+from atex_executor.masking import Mask
 from atex_executor.recorder import Recorder
 from atex_sut_agent.protocol import Marked, TestAdded
 
 from tests.executor.told import PASSED, Teller, attempt_at
+
+SECRET = "hunter2"
 
 
 class Wishing(Teller):
@@ -25,6 +28,7 @@ class Wishing(Teller):
             sink,
             begun,
             tests={"/t", "/other"},
+            mask=Mask([SECRET]),
             on_mark=lambda *mark: self.marked.append(mark),
             on_addtest=self.asked.append,
         )
@@ -73,6 +77,23 @@ def test_a_test_that_is_not_of_this_platform_is_an_error(wishing: Wishing) -> No
         "error",
         "control file: addtest: there is no test '/elsewhere' on this platform",
     )
+
+
+@pytest.mark.parametrize("variable", [("TOKEN", SECRET), ("URL", f"https://me:{SECRET}@host/")])
+def test_a_secret_is_not_stored(
+    wishing: Wishing, tmp_path: Path, variable: tuple[str, str]
+) -> None:
+    """The added run has it anyway, from the run."""
+    wishing.adds("/other", dict([("A", "1"), variable]))
+    journal = (tmp_path / "partial.jsonl").read_text()
+    final = wishing.ends()
+    assert wishing.asked == []
+    assert final["status"] == "error"
+    assert final["note"] == (
+        f"control file: addtest: the variable {variable[0]} has a secret in it, and would be stored: leave it out, the "
+        f"added run has the secrets of this run as well"
+    )
+    assert SECRET not in journal + (tmp_path / "results.jsonl").read_text()
 
 
 def test_wishes_without_end_are_an_error(wishing: Wishing) -> None:

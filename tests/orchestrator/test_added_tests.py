@@ -3,6 +3,7 @@
 import errno
 import json
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,14 +20,18 @@ SAY = '>&"$ATEX_TEST_CONTROL"'
 
 
 def pool_of(
-    tmp_path: Path, *scripts: str, machines: int = 1, variables: dict[str, str] | None = None
+    tmp_path: Path,
+    *scripts: str,
+    machines: int = 1,
+    variables: Mapping[str, str] = {},
+    secrets: Mapping[str, str] = {},
 ) -> Orchestrator:
     """Return an orchestrator for tests /t1, /t2 and so on, on this machine."""
     tree = tmp_path / "tree"
     tree.mkdir(exist_ok=True)
     tests = tuple(Test(name=f"/t{n}", test=text) for n, text in enumerate(scripts, start=1))
     plan = Plan(environment={"A": "plan", "B": "plan"})
-    orchestrator = Orchestrator(tmp_path / "run", environment=variables or {})
+    orchestrator = Orchestrator(tmp_path / "run", environment=variables, secrets=secrets)
     orchestrator.add_platform("p", Suite(root=str(tree), tests=tests, plan=plan))
     orchestrator.add_provisioner(LocalProvisioner, platform="p", max_workers=machines)
     return orchestrator
@@ -50,6 +55,20 @@ def test_it_runs_with_its_own_variables_under_a_serial_of_its_own(tmp_path: Path
     assert (event.platform, event.by_serial, event.by_attempt, event.number) == ("p", 1, 1, 1)
     finals = [(final.test, final.serial) for final in read_finals(tmp_path / "run")]
     assert sorted(finals) == [("/t1", 1), ("/t2", 2), ("/t2", 3)]
+
+
+def test_a_secret_is_in_no_file_of_the_run(tmp_path: Path) -> None:
+    """What the test asks for is refused; without the variable the added run has the secret nevertheless."""
+    asks = f'[ -n "$N" ] || echo "addtest /t1 N=1" {SAY}; echo "$TOKEN" >> {tmp_path}/seen'
+    shares = f'echo "addtest /t1 TOKEN=$TOKEN" {SAY}'
+    orchestrator = pool_of(tmp_path, asks, shares, secrets={"TOKEN": "hunter2"})
+    summary = orchestrator.run()
+    assert summary.counts == {"pass": 2, "error": 1}
+    assert "addtest: the variable TOKEN has a secret in it" in (summary.failed[0].note or "")
+    assert (tmp_path / "seen").read_text() == "hunter2\nhunter2\n"
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert files
+    assert [path for path in files if b"hunter2" in path.read_bytes()] == []
 
 
 def test_it_is_written_down_before_the_test_goes_on(tmp_path: Path) -> None:

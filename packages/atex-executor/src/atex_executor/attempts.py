@@ -15,6 +15,7 @@ from atex_executor.ending import Ending, infra
 from atex_executor.environment import environment_of_test, metadata_text
 from atex_executor.errors import SinkError
 from atex_executor.journal import Attempt
+from atex_executor.masking import Mask
 from atex_executor.phases import STRICT
 from atex_executor.places import place_of_test
 from atex_executor.recorder import Recorder
@@ -50,7 +51,10 @@ class RunOutcome(msgspec.Struct, frozen=True):
 
 
 class Attempts:
-    """Runs tests of `suite` in a session, and records them. `variables` are those of the run."""
+    """Runs tests of `suite` in a session, and records them.
+
+    `variables` are those of the run, `mask` knows the secrets among them.
+    """
 
     def __init__(
         self,
@@ -61,6 +65,7 @@ class Attempts:
         platform: str,
         machine: str,
         grace: float,
+        mask: Mask,
         on_mark: OnMark,
         on_addtest: OnAddTest,
     ) -> None:
@@ -71,6 +76,7 @@ class Attempts:
         self._platform = platform
         self._machine = machine
         self._grace = grace
+        self._mask = mask
         self._on_mark = on_mark
         self._on_addtest = on_addtest
 
@@ -114,6 +120,7 @@ class Attempts:
             sink,
             left or begun,
             tests=self._names,
+            mask=self._mask,
             on_mark=self._on_mark,
             on_addtest=self._on_addtest,
         )

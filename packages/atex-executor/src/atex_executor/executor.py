@@ -89,11 +89,12 @@ class Executor:
         launch = Launch(python=python, work=work, become=become, settings=settings)
         self._session = Session(connection, launch, times, session=session, on_busy=on_busy)
         self._adopted = session is not None
+        mask = Mask(secrets.values())
         self._phases = Phases(
             self._session,
             suite.plan,
             self._variables,
-            mask=Mask(secrets.values()),
+            mask=mask,
             platform=platform,
             machine=machine,
             on_mark=on_mark,
@@ -106,6 +107,7 @@ class Executor:
             platform=platform,
             machine=machine,
             grace=grace,
+            mask=mask,
             on_mark=on_mark,
             on_addtest=on_addtest,
         )

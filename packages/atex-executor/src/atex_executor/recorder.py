@@ -45,6 +45,7 @@ from atex_executor.journal import (
     Restarted,
 )
 from atex_executor.layout import output_file, result_file
+from atex_executor.masking import Mask
 from atex_executor.records import final_record
 from atex_executor.result_files import ResultFiles
 from atex_executor.result_lines import ResultLines
@@ -56,6 +57,7 @@ from atex_executor.wishes import OnAddTest, OnMark, Wishes, ignore_addtest, igno
 _MAX_REMARKS = 100  # in the log, of one run
 _MAX_SAVED = 10_000  # times on the stack of `duration save`
 _LONGEST_TIME = 1e12  # seconds
+_NO_SECRETS = Mask(())
 
 _log = logging.getLogger(__name__)
 
@@ -72,13 +74,15 @@ class Recorder:
         attempt: Attempt | OpenAttempt,
         *,
         tests: Container[str] = (),
+        mask: Mask = _NO_SECRETS,
         on_mark: OnMark = ignore_mark,
         on_addtest: OnAddTest = ignore_addtest,
     ) -> None:
         """Begin or take up the attempt. Raises SinkError.
 
-        `tests`: names of those that the test may add. `on_mark` and `on_addtest` are called by `apply()`, after the
-        journal has it, and must not raise; of an open attempt, with what its journal does not have.
+        `tests`: names of those that the test may add; `mask` knows what their variables may not have.
+        `on_mark` and `on_addtest` are called by `apply()`, after the journal has it, and must not raise; of an open
+        attempt, with what its journal does not have.
         """
         known = attempt if isinstance(attempt, OpenAttempt) else OpenAttempt(attempt, resumed=False)
         self._sink = sink
@@ -93,6 +97,7 @@ class Recorder:
             self._journal,
             known,
             tests=tests,
+            mask=mask,
             on_mark=on_mark,
             on_addtest=on_addtest,
             fail=self._fail,

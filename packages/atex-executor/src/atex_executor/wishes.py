@@ -7,6 +7,7 @@ from atex_sut_agent.protocol import TestAdded
 
 from atex_executor.errors import ProtocolBroken
 from atex_executor.journal import AddedTest, Journal, Marked
+from atex_executor.masking import Mask
 from atex_executor.resume import OpenAttempt
 
 MAX_WISHES = 1024 * 1024  # bytes of names, values and variables, of one run
@@ -51,7 +52,8 @@ class Bounds:
 class Wishes:
     """Journals the marks and added tests of one attempt, and hands them on. Each is handed on once by one process.
 
-    `tests` are the names that may be added; `fail` takes in words what the test does wrong.
+    `tests` are the names that may be added. What `mask` hides is in no variable that is written down. `fail` takes in
+    words what the test does wrong.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Wishes:
         attempt: OpenAttempt,
         *,
         tests: Container[str],
+        mask: Mask,
         on_mark: OnMark,
         on_addtest: OnAddTest,
         fail: Callable[[str], None],
@@ -69,6 +72,7 @@ class Wishes:
         self._journal = journal
         self._resumed = attempt.resumed
         self._tests = tests
+        self._mask = mask
         self._on_mark = on_mark
         self._on_addtest = on_addtest
         self._fail = fail
@@ -92,12 +96,24 @@ class Wishes:
         if any(not _is_variable(*pair) for pair in added.environment.items()):
             raise ProtocolBroken("an added test has a variable that can not be")
         if self._has_room(self._bounds.admit(message.test, *_words(added))):
-            if message.test in self._tests:
+            reason = self._refusal(added)
+            if reason is None:
                 self._journal.add(added)
                 self._on_addtest(added)
             else:
-                self._fail(f"addtest: there is no test {message.test[:500]!r} on this platform")
+                self._fail(f"addtest: {reason}")
         self.added = message.number
+
+    def _refusal(self, added: AddedTest) -> str | None:
+        if added.test not in self._tests:
+            return f"there is no test {added.test[:500]!r} on this platform"
+        for name, value in added.environment.items():
+            if self._mask(name) != name or self._mask(value) != value:
+                return (
+                    f"the variable {self._mask(name[:500])} has a secret in it, and would be stored: leave it out, the "
+                    f"added run has the secrets of this run as well"
+                )
+        return None
 
     def _has_room(self, admitted: bool) -> bool:
         if not admitted:
