@@ -37,7 +37,7 @@ def orchestrator_of(tmp_path: Path, hosts: list[LightHost], *tests: str) -> Orch
     )
     pool = HostPool(
         [host_of(host) for host in hosts],
-        connection=partial(SshConnection, timeout=8),
+        connection=partial(SshConnection, timeout=4),
         pause=0.5,
     )
     orchestrator = Orchestrator(tmp_path / "run", times=TIMES)
@@ -89,6 +89,7 @@ def test_a_host_that_is_back_at_the_end_is_given_back(
             for host in hosts:
                 if host not in lost:
                     (host.folder / "root/go").touch()
+            lost[0].kill_sessions()  # so that the end of the connection is known at once
             lost[0].cut()
         if isinstance(event, MachineReleased) and event.held is not None:
             lost[0].heal()
