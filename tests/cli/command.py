@@ -49,6 +49,7 @@ class Atex:
         self.tree = folder / "tree"
         self.results = folder / "run"
         self.state = Path(environment["HOME"], ".local/state/atex")
+        self.ssh_config = Path(environment["HOME"], ".ssh/config")
         self.prefix: list[str] = []
         """A command that runs `atex` in some special way."""
         self._started: list[subprocess.Popen[str]] = []

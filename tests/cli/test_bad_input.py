@@ -165,6 +165,8 @@ def silent_port() -> Iterator[tuple[str, int]]:
 
 
 def test_a_host_that_times_out(one_test: Atex) -> None:
+    one_test.ssh_config.parent.mkdir()
+    one_test.ssh_config.write_text("ConnectTimeout 2\n")
     with silent_port() as (address, port):
         ended = one_test.run("--on", f"ssh:root@{address}:{port}")
     without_verdict(one_test, ended, f"{address}:{port}", "no answer", "is the machine up")

@@ -384,6 +384,13 @@ def test_a_cut_link_times_out(light_host: LightHost) -> None:
         SshConnection(Host(address=light_host.address), timeout=0.2).connect()
 
 
+def test_how_long_that_takes_is_in_the_config(home: Path, light_host: LightHost) -> None:
+    say(home, f"Host {light_host.address}\n  ConnectTimeout 1\n")
+    light_host.cut()
+    with pytest.raises(ConnectTimeout, match="no answer in 1 s"):
+        SshConnection(Host(address=light_host.address)).connect()
+
+
 def test_a_silent_server_times_out() -> None:
     with silent_server() as port, pytest.raises(CannotConnect, match="handshake"):
         SshConnection(Host(address="127.0.0.1", port=port), timeout=0.3).connect()

@@ -105,6 +105,9 @@ def test_match(criteria: str, holds: bool, home: Path) -> None:
         ("HostName %x\n", "line 1: hostname '%x' has a %x"),
         ("User a b\n", "line 1: user 'a b' takes one value"),
         ("Port 65536\n", "line 1: port '65536' is no port"),
+        ("ConnectTimeout 0\n", "line 1: connecttimeout '0' is no time; 10 and 1m30s are some"),
+        ("ConnectTimeout 1.5\n", "line 1: connecttimeout '1.5' is no time"),
+        ("ConnectTimeout soon\n", "line 1: connecttimeout 'soon' is no time"),
         ("StrictHostKeyChecking maybe\n", "line 1: stricthostkeychecking 'maybe' should be yes"),
         ("CanonicalizeHostname yes\n", "line 1: canonicalizehostname 'yes' is not supported"),
     ],
@@ -139,6 +142,7 @@ KEYWORDS = [
     "IdentitiesOnly",
     "ProxyJump",
     "ProxyCommand",
+    "ConnectTimeout",
     "UserKnownHostsFile",
     "GlobalKnownHostsFile",
     "StrictHostKeyChecking",
@@ -316,6 +320,21 @@ def test_what_becomes_of_an_unknown_key(
     config: str, host_keys: str, policy: str, home: Path
 ) -> None:
     assert trust(config, home, host_keys=host_keys)[1] == policy
+
+
+@pytest.mark.parametrize(
+    ("config", "seconds"),
+    [
+        ("", 30),
+        ("ConnectTimeout none\n", 30),
+        ("ConnectTimeout 5\nConnectTimeout 6\n", 5),
+        ("ConnectTimeout 1m30S\n", 90),
+        ("ConnectTimeout 1w2d3h\n", (9 * 24 + 3) * 3600),
+    ],
+)
+def test_how_long_connecting_may_take(config: str, seconds: float, home: Path) -> None:
+    say(home, config)
+    assert target().timeout == seconds
 
 
 def test_an_alias_is_what_known_hosts_says(home: Path) -> None:

@@ -22,8 +22,6 @@ from atex_provision.ssh.dial import Dial
 from atex_provision.ssh.login import login_command
 from atex_provision.ssh.transport import PACKET, BoundedTransport, close_transport
 
-CONNECT_TIME = 30.0  # seconds
-
 # Whatever paramiko logs reaches the caller as an exception, too. Without this its tracebacks land
 # on stderr; who wants to see them sets a level for this logger.
 _logger = logging.getLogger("paramiko")
@@ -36,9 +34,10 @@ class SshConnection(Connection):
     """Reaches `host` by ssh, with what ~/.ssh/config, the ssh agent and known_hosts say of it."""
 
     def __init__(
-        self, host: Host, *, timeout: float = CONNECT_TIME, host_keys: HostKeys = "new"
+        self, host: Host, *, timeout: float | None = None, host_keys: HostKeys = "new"
     ) -> None:
-        """`timeout`: seconds for each step of connecting (look-up, TCP, handshake, login), jump hosts apart.
+        """`timeout`: seconds for each step of connecting (look-up, TCP, handshake, login), jump hosts apart; without it
+        ConnectTimeout of the config, or half a minute.
 
         `host_keys`: "new" accepts an unknown host once and remembers its key, "strict" refuses it.
         """

@@ -23,11 +23,15 @@ from atex_provision.host import Host, parse_hops
 from atex_provision.ssh.config_file import Options, Setting, read_options
 from atex_provision.ssh.known_hosts import GLOBAL_FILES, host_id, user_files
 
+CONNECT_TIME = 30.0  # seconds
 DEFAULT_PORT = 22
 MOST_HOPS = 8  # jump hosts in a row; more are taken for a circle
 
 # Who writes a host's name, in an inventory for example, need not be who may run commands here.
 _FOR_SHELLS = re.compile(r"""^-|[\s'`"$\\;&<>|(){}]""")
+
+_TIME = re.compile(r"(\d{1,9})([smhdw]?)", re.ASCII)
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}  # in seconds
 
 HostKeys = Literal["new", "strict"]
 """What becomes of a host whose key is not known: "new" accepts it once and remembers it, "strict" refuses it."""
@@ -59,6 +63,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     via: "Target | None"
     """The jump host before it; None: directly, or by `proxy_command`."""
     proxy_command: str | None
+    timeout: float
+    """Seconds for each step of connecting, unless the caller names others."""
 
     def __str__(self) -> str:
         """host:port, for messages."""
@@ -109,6 +115,7 @@ def _find(host: Host, host_keys: HostKeys, hops: int) -> Target:
         identities_only=_is_yes(options, "identitiesonly"),
         via=via,
         proxy_command=proxy_command,
+        timeout=_timeout(options),
     )
 
 
@@ -162,6 +169,18 @@ def _expand(setting: Setting, text: str, tokens: Mapping[str, str]) -> str:
         return tokens[token]
 
     return re.sub(r"%(.?)", value, text)
+
+
+def _timeout(options: Options) -> float:
+    for setting in options.get("connecttimeout", []):
+        word = setting.word.lower()
+        if word == "none":
+            break
+        seconds = sum(int(number) * _UNITS[unit] for number, unit in _TIME.findall(word))
+        if _TIME.sub("", word) or not seconds:
+            raise setting.error("is no time; 10 and 1m30s are some")
+        return float(seconds)
+    return CONNECT_TIME
 
 
 def _port(options: Options) -> int:

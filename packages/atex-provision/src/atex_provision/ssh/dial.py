@@ -33,12 +33,13 @@ _gates_lock = threading.Lock()
 
 
 class Dial:
-    """One attempt to connect. Each of its steps may take `timeout` seconds."""
+    """One attempt to connect. Each of its steps may take `timeout` seconds, or as long as the config says."""
 
-    def __init__(self, target: Target, timeout: float) -> None:
+    def __init__(self, target: Target, timeout: float | None) -> None:
         self._target = target
-        self._timeout = timeout
-        self._route = _route(target, timeout)
+        self._timeout = target.timeout if timeout is None else timeout
+        hop = None if target.via is None else Dial(target.via, timeout)
+        self._route = _route(target, self._timeout, hop)
         self._turn = threading.Event()
 
     def cancel(self) -> None:
@@ -150,9 +151,9 @@ class _Disconnected(CannotConnect):
     """The server said good-bye; at a login that means too many keys (MaxAuthTries)."""
 
 
-def _route(target: Target, timeout: float) -> Route:
-    if target.via is not None:
-        return JumpRoute(target, timeout, Dial(target.via, timeout))
+def _route(target: Target, timeout: float, hop: Dial | None) -> Route:
+    if hop is not None:
+        return JumpRoute(target, timeout, hop)
     if target.proxy_command is not None:
         return ProxyRoute(target, timeout)
     return TcpRoute(target, timeout)
