@@ -51,6 +51,7 @@ class Writer:
         self.workers = 0
         self.free: list[int] = []
         self.attempts: dict[int, int] = {}
+        self.given_up: set[int] = set()
         self.say(RunStarted(tests=len(TESTS), holder=Holder.nobody()))
 
     def say(self, event: Event) -> None:
@@ -80,7 +81,7 @@ class Writer:
 
     def run(self, test: Test, status: str, adds: bool, really: bool) -> None:
         """From the order to the end; where it does not `really` start, without a journal."""
-        if not self.free:
+        if not self.free or test.serial in self.given_up:
             return
         worker = self.free[-1]
         number = self.attempts[test.serial] = self.attempts.get(test.serial, 0) + 1
@@ -130,6 +131,7 @@ class Writer:
     def give_up(self, test: Test) -> None:
         if test.serial not in self.attempts:
             self.attempts[test.serial] = 1
+            self.given_up.add(test.serial)
             self.lines.append((RESULTS, unstarted_record(test, "p", "infra", "no machine")))
             self.say(TestsGivenUp(platform="p", serials=(test.serial,), reason="no machine"))
 

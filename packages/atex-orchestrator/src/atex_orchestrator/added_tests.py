@@ -53,6 +53,7 @@ class AddedTests:
         )
         self.take(event)
         self._folder.append(event)
+        self._folder.sync()  # a power cut must not leave results of a test of which nobody knows
         return event
 
     def take(self, event: TestAdded) -> None:
@@ -69,6 +70,16 @@ class AddedTests:
         with self._lock:
             self._by_name[event.platform] = known
             self._tests[event.platform, event.serial] = test
+
+    def skip(self, platform: str, serial: int) -> None:
+        """Give no other test this serial."""
+        with self._lock:
+            self._last[platform] = max(self._last[platform], serial)
+
+    def find(self, platform: str, serial: int) -> Test | None:
+        """Return a test that was added."""
+        with self._lock:
+            return self._tests.get((platform, serial))
 
     def test(self, platform: str, serial: int) -> Test:
         """Return a test that was added. Raises KeyError for what was not."""

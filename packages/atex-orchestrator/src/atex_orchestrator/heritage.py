@@ -7,7 +7,6 @@ ready.
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -17,7 +16,7 @@ from atex_fmf import Test
 from atex_provision import Lease, LeaseJournal, Provisioner, ProvisionError, adopt, borrow
 
 from atex_orchestrator.asked import MachinePool
-from atex_orchestrator.events import MachineKept, MachineReleased
+from atex_orchestrator.events import MachineFreed, MachineKept, MachineReleased
 from atex_orchestrator.garbage import NotGivenBack, give_back_all
 from atex_orchestrator.history import History, PastMachine
 
@@ -54,15 +53,17 @@ class Estate:
         self._room = [pool.size for pool in pools]
         self._pools = {(pool.platform, pool.name): index for index, pool in enumerate(pools)}
         self._leases = {lease.name: lease for lease in journal.leases()}
+        names = {machine.lease for machine in self._all_machines()}  # some are nobody's by now
         ours = [
             lease
             for lease in self._leases.values()
-            if lease.holder in history.holders and not lease.held
+            if (lease.holder in history.holders or lease.name in names) and not lease.held
         ]
         self._kept = {lease.name for lease in ours if lease.kept}
         self._ours = {lease.name for lease in ours} - self._kept
         self._freeing: threading.Thread | None = None
         self._held: dict[str, str] = {}  # by lease: why it could not be given back
+        self._done: set[str] = set()  # leases of which there was a word
 
     def kept(self) -> Iterator[MachineKept]:
         """Yield those that were kept on purpose, which nobody could say any more. They stay as they are."""
@@ -71,7 +72,7 @@ class Estate:
                 machine.kept = True
                 yield _kept(machine, self._leases[machine.lease])
 
-    def claim(self, find_test: Callable[[str, int], Test]) -> list[Heritage]:
+    def claim(self, find_test: Callable[[str, int], Test | None]) -> list[Heritage]:
         """Return those that are taken over, of which the history says nothing any more, and whose leases are ours now.
 
         `find_test` knows tests by platform and serial.
@@ -89,31 +90,41 @@ class Estate:
         return heirs
 
     def give_back(self) -> None:
-        """Begin to give back all others."""
+        """Begin to give back all others, once."""
         leases = [self._leases[name] for name in sorted(self._ours)]
-        if leases:
+        if leases and self._freeing is None:
             self._freeing = threading.Thread(
                 target=self._free, args=[leases], name="give-back", daemon=True
             )
             self._freeing.start()
 
-    def released(self) -> Iterator[MachineReleased]:
+    def released(self) -> Iterator[MachineReleased | MachineFreed]:
         """Wait until they are given back, some minutes at most; yield the last that is to be said of each."""
-        deadline = time.monotonic() + PATIENCE
+        freeing: set[str] = set()
         if self._freeing is not None:
-            self._freeing.join(max(0.0, deadline - time.monotonic()))
+            self._freeing.join(PATIENCE)
             if self._freeing.is_alive():
                 _log.warning("not all machines of a process that is gone could be given back")
-        for machine in self._history.machines.values():
-            yield MachineReleased(
-                worker=machine.worker,
-                platform=machine.platform,
-                machine=machine.machine,
-                held=self._held.get(machine.lease),
-            )
+                freeing = self._ours - self._done
+        for machine in self._all_machines():
+            held = self._held.get(machine.lease)
+            if machine.lease in freeing:
+                held = (
+                    f"{machine.lease} is not given back yet; `atex gc {machine.lease}` tries again"
+                )
+            worker, platform, name = machine.worker, machine.platform, machine.machine
+            if worker in self._history.machines:
+                yield MachineReleased(worker=worker, platform=platform, machine=name, held=held)
+            elif held is None:
+                yield MachineFreed(worker=worker, platform=platform, machine=name)
+
+    def _all_machines(self) -> list[PastMachine]:
+        """Return all that may be ours; of one that is owed without a lease nothing more can be known."""
+        owed = [machine for machine in self._history.owed.values() if machine.lease]
+        return [*self._history.machines.values(), *owed]
 
     def _claim(
-        self, machine: PastMachine, find_test: Callable[[str, int], Test]
+        self, machine: PastMachine, find_test: Callable[[str, int], Test | None]
     ) -> Heritage | None:
         lease = self._leases.get(machine.lease)
         pool = self._pools.get((machine.platform, machine.pool))
@@ -127,7 +138,10 @@ class Estate:
             if open_attempt is None or open_attempt.begun.session != machine.session:
                 return None
             platform, serial, _ = machine.running
-            left = find_test(platform, serial), open_attempt
+            test = find_test(platform, serial)
+            if test is None:
+                return None
+            left = test, open_attempt
         provisioner: Provisioner
         try:
             if lease.name in self._ours:
@@ -155,6 +169,7 @@ class Estate:
                 self._held[lease.name] = f"{lease.name} is not given back: {outcome}"
             else:
                 _log.info("%s, which a process that is gone had, %s", lease.name, outcome)
+            self._done.add(lease.name)
 
 
 def _kept(machine: PastMachine, lease: Lease) -> MachineKept:

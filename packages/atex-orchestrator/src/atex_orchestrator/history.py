@@ -17,6 +17,7 @@ from atex_orchestrator.events import (
     Event,
     MachineExpired,
     MachineFailed,
+    MachineFreed,
     MachineKept,
     MachineLeaving,
     MachineMarked,
@@ -94,7 +95,9 @@ class History:
         self.names: set[str] = set()
         """Of all machines that there were."""
         self.machines: dict[int, PastMachine] = {}
-        """By worker: those that were not given back."""
+        """By worker: those whose worker has not said its last word."""
+        self.owed: dict[int, PastMachine] = {}
+        """By worker: those that could not be given back."""
         self.tests: dict[Key, PastTest] = {}
         """Those that were tried or given up."""
         self.added: list[TestAdded] = []
@@ -155,6 +158,8 @@ class History:
             case MachineRequested(worker=worker, platform=platform, pool=pool):
                 self.workers = max(self.workers, worker)
                 self.machines[worker] = PastMachine(worker=worker, platform=platform, pool=pool)
+            case MachineFreed(worker=worker):
+                self.owed.pop(worker, None)
             case _ if event.worker in self.machines:
                 self._take_of(self.machines[event.worker], event)
 
@@ -175,8 +180,10 @@ class History:
             case MachineKept(platform=platform):
                 machine.kept = True
                 self.keeping.add(platform)
-            case MachineReleased(worker=worker):
+            case MachineReleased(worker=worker, held=held):
                 del self.machines[worker]
+                if held is not None:
+                    self.owed[worker] = machine
 
     def _finish(self, event: TestFinished) -> None:
         """A test has ended; where its record was lost in a power cut, it has not."""

@@ -5,9 +5,10 @@ happens short of a kill -9 (a machine that hangs, a full disk, a bug), every wai
 record where one can be written.
 """
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
 
@@ -36,6 +37,7 @@ from atex_orchestrator.events import (
     TestFinished,
 )
 from atex_orchestrator.faults import Faults
+from atex_orchestrator.heritage import Heritage
 from atex_orchestrator.hooks import hooks_of
 from atex_orchestrator.listeners import Listeners
 from atex_orchestrator.register import Register
@@ -90,12 +92,12 @@ class PoolRun:
         self._chronicle = Chronicle(folder, listeners, self._faults)
         kinds = {platform.name: platform.kind for platform in folder.info.platforms}
         self._differences = Differences(kinds.values())
-        self._sink = FolderSink(folder.path)
-        self._unstarted = Unstarted(self._sink, self._chronicle, asked.policy, self._faults)
         self._added = AddedTests(folder, self._suites)
         self._past = past
         if past is not None:
             past.take_added(self._added, self._chronicle)
+        self._sink = FolderSink(folder.path)
+        self._unstarted = Unstarted(self._sink, self._chronicle, asked.policy, self._faults)
         shared = Shared(
             settings=asked.settings,
             policy=asked.policy,
@@ -123,16 +125,21 @@ class PoolRun:
     def execute(self) -> Summary:
         """Run all tests; return what became of them.
 
-        Raises, when all is settled: what a listener raised, what a bug raised, KeyboardInterrupt.
+        Raises, when all is settled: what a listener raised, what a bug raised, KeyboardInterrupt. At once, with all as
+        another process left it: what keeps that from being taken up, FolderInUse for instance.
         """
-        self._guarded(self._begin)
+        heirs = self._take_up()
+        self._guarded(lambda: self._begin(heirs))
         while self._crew.workers or not (self._stopping or self._scheduler.done):
             self._guarded(self._step)
         self._guarded(self._give_back_again)
         for released in self._crew.free_machines():
             self._chronicle.tell(released)
+        left_open = self._crew.left_open()
         if self._past is not None:
+            self._close_rest(self._past)  # unless that was done
             self._past.end(self._chronicle)
+            left_open += self._past.left_open()
         self._crew.join()
         stopped = self._stopping.reason if self._stopping else None
         try:
@@ -148,27 +155,42 @@ class PoolRun:
             self._folder,
             {**tests, ANY: self._asked.anywhere},
             stopped,
-            self._crew.left_open(),
+            left_open,
             self._unstarted.hand_out,
         )
         if self._faults.broken is not None:
             raise self._faults.broken
         return summary
 
-    def _begin(self) -> None:
-        heirs = []
+    def _take_up(self) -> list[Heritage]:
+        """Return the machines that are taken over from another process."""
+        if self._past is None:
+            return []
+        try:
+            self._past.restore(self._scheduler)
+            return self._past.begin(self._chronicle)
+        except BaseException:
+            with contextlib.suppress(SinkError):
+                self._sink.close()
+            raise
+
+    def _begin(self, heirs: Sequence[Heritage]) -> None:
+        for heir in heirs:  # before anything can go wrong: their machines are ours
+            running = None if heir.left is None else (heir.left[0], heir.left[1].begun.attempt)
+            self._scheduler.adopt(heir.worker, heir.pool, running)
+            self._crew.take_over(heir)
         if self._past is None:
             tests = sum(1 for _ in self._folder.info.tests())
             self._chronicle.tell(RunStarted(tests=tests, holder=Holder.myself()))
         else:
-            heirs = self._past.begin(self._scheduler, self._sink, self._chronicle, self._unstarted)
+            self._close_rest(self._past)
         for platform, suite in self._suites.items():
             if suite.tests:
                 self._asked.packs[platform].start()  # while machines are being reserved
-        decisions = self._scheduler.start(time.time())
-        for heir in heirs:
-            self._crew.take_over(heir)
-        self._carry_out(decisions)
+        self._carry_out(self._scheduler.start(time.time()))
+
+    def _close_rest(self, past: Resumption) -> None:
+        past.close_rest(self._sink, self._chronicle, self._unstarted, self._faults)
 
     def _step(self) -> None:
         """Take one message, or find that the time is up."""

@@ -164,6 +164,10 @@ class RunFolder:
         self._events.append(_encoded(event) + b"\n")
         self._syncer.changed(self._events.path)
 
+    def sync(self) -> None:
+        """Return when all that was appended is safe from a power cut. Raises OSError. Any thread."""
+        self._syncer.sync()
+
     def close(self) -> None:
         """Sync and close the files; any number of times."""
         try:
