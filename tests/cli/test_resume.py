@@ -135,6 +135,7 @@ def test_a_run_that_was_stopped_goes_on(waiting: Atex) -> None:
     ended = resume(waiting)
     assert ended.code == 0, ended
     assert audit(waiting.results) == []
+    assert "goes on: 0 of 2 tests have a verdict" in ended.out
     assert "2 tests: 2 " in ended.out
     assert read_run(waiting.results).stopped is None
     again = resume(waiting)

@@ -88,6 +88,18 @@ def test_a_fault_at_the_beginning_costs_no_verdict(
     assert audit(run) == []
 
 
+@pytest.mark.parametrize("at", ["TestAborted", "TestFinished"])
+def test_what_was_aborted_is_not_run_again(tmp_path: Path, at: str) -> None:
+    """Whether its attempt had ended when the process was killed, or not."""
+    run = tmp_path / "run"
+    kill_run(run, "sleep 60", "true", at=at, serial=1, abort=1)
+    summary = pool_of(run, "sleep 60", "true", resume=True).run()
+    assert summary.counts == {"infra": 1, "pass": 1}
+    (aborted,) = [record for record in read_finals(run) if record.serial == 1]
+    assert "nobody wants it" in (aborted.note or "")
+    assert audit(run) == []
+
+
 class Stuck(LocalProvisioner):
     """Its machines can not be given back while `cloud_is_down`."""
 

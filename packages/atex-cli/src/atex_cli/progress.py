@@ -50,6 +50,8 @@ class Progress:
                 self._terminal.complain(f"atex: {machine} takes no more tests: its lease has ended")
             case events.MachineKept():
                 self._terminal.complain(f"atex: {describe_kept(event, self._terminal)}")
+            case events.RunResumed(tests=tests, decided=decided) if not self._quiet:
+                self._terminal.say(f"atex: goes on: {decided} of {tests} tests have a verdict")
             case events.RunStopping(reason=reason, at_once=False):
                 self._terminal.complain(
                     f"atex: {reason}; tests are cancelled, plans finished (60 s at most),"

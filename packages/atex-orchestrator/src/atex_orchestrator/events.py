@@ -36,7 +36,8 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run-started"):
 class RunResumed(_Event, frozen=True, kw_only=True, tag="run-resumed"):
     """Another process goes on with the run, whose process was killed, or stopped it."""
 
-    tests: int  # over all platforms; those that are still to be decided
+    tests: int  # over all platforms
+    decided: int = 0  # those of them that have a verdict
     holder: Holder | None = None
 
 
@@ -60,6 +61,14 @@ class TestsGivenUp(_Event, frozen=True, kw_only=True, tag="given-up"):
     serials: tuple[int, ...]
     reason: str
     status: Literal["infra", "skip"] = "infra"
+
+
+class TestAborted(_Event, frozen=True, kw_only=True, tag="aborted"):
+    """Somebody wants no more of this test. Comes before the attempt that runs, if there is one, is cancelled."""
+
+    platform: str  # "any": it is bound to none
+    serial: int
+    reason: str
 
 
 class OfWorker(_Event, frozen=True, kw_only=True):
@@ -228,6 +237,7 @@ Event = (
     | RunStopping
     | RunEnded
     | TestsGivenUp
+    | TestAborted
     | MachineRequested
     | MachineComing
     | MachineReserved

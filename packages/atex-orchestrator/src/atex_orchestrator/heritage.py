@@ -75,7 +75,7 @@ class Estate:
     def claim(self, find_test: Callable[[str, int], Test | None]) -> list[Heritage]:
         """Return those that are taken over, of which the history says nothing any more, and whose leases are ours now.
 
-        `find_test` knows tests by platform and serial.
+        `find_test` knows tests that may go on, by platform and serial.
         """
         machines = self._history.machines
         heirs = []

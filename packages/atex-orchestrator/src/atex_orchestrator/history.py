@@ -29,6 +29,7 @@ from atex_orchestrator.events import (
     RunResumed,
     RunStarted,
     RunStopping,
+    TestAborted,
     TestAdded,
     TestFinished,
     TestsGivenUp,
@@ -71,6 +72,8 @@ class PastTest(msgspec.Struct):
     """Its attempts, in their order, without those that the end of a process left without a verdict."""
     given_up: bool = False
     """Whether no attempt will follow, by a decision that no stop of the run was the reason for."""
+    aborted: str | None = None
+    """Why, where somebody aborted it."""
 
 
 class Unfinished(msgspec.Struct, frozen=True):
@@ -133,6 +136,14 @@ class History:
         """Return what became of a test that ran on this platform, or was to."""
         return self.tests.setdefault(self._key(platform, serial), PastTest())
 
+    @property
+    def verdicts(self) -> int:
+        """How many tests have one."""
+        return sum(
+            bool(past.finished) and past.finished[-1].status != "infra"
+            for past in self.tests.values()
+        )
+
     def _take(self, event: Event) -> None:
         match event:
             case RunStarted() | RunResumed():
@@ -146,6 +157,9 @@ class History:
             case TestsGivenUp(platform=platform, serials=serials):
                 for serial in serials:
                     self._give_up((platform, serial))
+            case TestAborted(platform=platform, serial=serial, reason=reason):
+                test = self.tests.setdefault((platform, serial), PastTest())
+                test.given_up, test.aborted = True, reason
             case OfWorker():
                 self._take_of_worker(event)
 
@@ -203,7 +217,7 @@ class History:
         self._finals.pop((*key, 1), None)
         test = self.tests.setdefault(key, PastTest())
         test.last = max(test.last, 1)
-        test.given_up = not self._stopping
+        test.given_up = test.aborted is not None or not self._stopping
 
     def _take_left(self, left: OpenAttempt) -> None:
         begun = left.begun

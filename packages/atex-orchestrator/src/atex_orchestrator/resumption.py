@@ -125,10 +125,12 @@ class Resumption:
         for event in self.history.unsaid:
             chronicle.tell(event)
         tests = len(self._tests) + len(self.history.added)
-        chronicle.tell(RunResumed(tests=tests, holder=Holder.myself()))
+        chronicle.tell(
+            RunResumed(tests=tests, decided=self.history.verdicts, holder=Holder.myself())
+        )
         for kept in self._kept:
             chronicle.tell(kept)
-        return self._estate.claim(self._find)
+        return self._estate.claim(self._wanted)
 
     def close_rest(
         self, sink: Sink, chronicle: Chronicle, unstarted: Unstarted, faults: Faults
@@ -166,11 +168,14 @@ class Resumption:
         test = self._test(platform, serial, unfinished.test)
         machine = self.history.machines.get(unfinished.worker or 0)
         where = "its machine" if machine is None or machine.machine is None else machine.machine
-        note = f"atex was killed meanwhile, and {where} could not be used any more"
+        aborted = self.history.test(platform, serial).aborted
         if unfinished.left is None:
+            note = aborted or f"atex was killed when it was about to begin on {where}"
             record = unstarted_record(test, platform, "infra", note, number)
             sink.records([record])
         else:
+            where = unfinished.left.begun.machine
+            note = aborted or f"atex was killed meanwhile, and {where} was not taken over"
             record = close_attempt(sink, unfinished.left, note)
         del self.history.unfinished[attempt]
         if machine is not None:
@@ -194,6 +199,11 @@ class Resumption:
     def _test(self, platform: str, serial: int, name: str) -> Test:
         """Return a test; of one that is not known, what its records need."""
         return self._find(platform, serial) or Test(name=name, test="", serial=serial)
+
+    def _wanted(self, platform: str, serial: int) -> Test | None:
+        """Return a test that may go on where it runs."""
+        aborted = self.history.test(platform, serial).aborted is not None
+        return None if aborted else self._find(platform, serial)
 
     def _find(self, platform: str, serial: int) -> Test | None:
         test = self._tests.get(self._folder.info.key(platform, serial))

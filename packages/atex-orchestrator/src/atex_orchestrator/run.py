@@ -33,6 +33,7 @@ from atex_orchestrator.events import (
     RunEnded,
     RunStarted,
     RunStopping,
+    TestAborted,
     TestAdded,
     TestFinished,
 )
@@ -320,6 +321,7 @@ class PoolRun:
             _log.info("platform %s has no test %d to abort", *key)
             return
         self._carry_out(self._scheduler.abandon(*key, request.reason, time.time()))
+        self._chronicle.tell(TestAborted(platform=key[0], serial=key[1], reason=request.reason))
         self._crew.cancel(
             lambda running: info.key(running.platform, running.test.serial) == key, request.reason
         )
