@@ -1,7 +1,7 @@
 """A pool that is simulated: every order of events, without threads or sleeping, and what must hold after each."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
@@ -39,6 +39,8 @@ class Machine:
     lease_end: float = math.inf
     ran: int = 0  # tests
     takes: bool = False  # tests, once it is ready
+    is_fresh: bool = False  # it is ready since a moment ago
+    is_spoilt: bool = False  # by its last test
 
 
 @dataclass
@@ -59,7 +61,10 @@ class Simulation:
     asked: int = 0
     kept: set[str] = field(default_factory=set)  # platforms
     stopped: bool = False
-    restored: set[Key] = field(default_factory=set)  # decided before the run
+    abandoned: set[Key] = field(default_factory=set)
+    lost: Counter[str] = field(
+        default_factory=Counter
+    )  # machines that failed or were kept, by platform
 
     def __post_init__(self) -> None:
         own = {name: tests for name, tests in self.tests.items() if name != ANY}
@@ -111,15 +116,18 @@ class Simulation:
                 self.tell(not_kept(number, machine.platform))
             case "keeping":
                 machine.state = "kept"
+                self.lost[machine.platform] += 1
             case "coming" if goes_wrong:
                 machine.state = "leaving"
                 during = self.chance.choice(UNTESTED)
+                self.lost[machine.platform] += 1
                 self.tell(failed(number, "dead", machine.platform, during=during))
             case "coming":
-                machine.state, machine.takes = "idle", True
+                machine.state, machine.takes, machine.is_fresh = "idle", True, True
                 machine.lease_end = self.now + self.chance.choice([100.0, 400.0, math.inf])
                 end = None if machine.lease_end == math.inf else machine.lease_end
                 self.tell(ready(number, machine.platform, lease_end=end))
+                machine.is_fresh = False
             case "busy":
                 self.end_test(number, machine, goes_wrong=goes_wrong)
 
@@ -127,6 +135,7 @@ class Simulation:
         key = machine.test
         assert key is not None
         status = self.chance.choice(["pass", "pass", "fail", "error", "infra"])
+        machine.is_spoilt = self.spoils(key, status)
         agent_died = status == "infra" and self.chance.random() < 0.3
         if goes_wrong:
             machine.takes = False
@@ -149,6 +158,11 @@ class Simulation:
             )
         )
 
+    def spoils(self, key: Key, status: str) -> bool:
+        by_tag = key[1] % 5 == 0
+        by_exit = self.rules.destructive == "exit" and status in FAILURES
+        return self.rules.destructive != "never" and (by_tag or by_exit)
+
     def tell(self, event: Event) -> None:
         self.carry_out(self.scheduler.handle(event, self.now))
 
@@ -170,6 +184,9 @@ class Simulation:
                     self.kept.add(machine.platform)
                     machine.state = "keeping"
                 case GiveUp(platform=platform, tests=tests, status=status):
+                    keys = {(platform, test.serial) for test in tests}
+                    by_wish = self.stopped or status == "skip" or keys <= self.abandoned
+                    assert by_wish or self.is_lost(platform)
                     for test in tests:
                         key = platform, test.serial
                         assert key not in self.statuses
@@ -195,6 +212,7 @@ class Simulation:
         assert not self.stopped
         assert machine.state == "idle", (run, machine)
         assert machine.takes
+        assert not machine.is_spoilt
         assert self.waits(key)
         assert run.attempt == len(self.statuses[key]) + 1
         assert self.may_start(run.worker, key)
@@ -205,7 +223,7 @@ class Simulation:
 
     def waits(self, key: Key) -> bool:
         """Whether the rules want a test to be started, once more or at all."""
-        if key in self.given_up or key in self.restored:
+        if key in self.given_up or key in self.abandoned:
             return False
         statuses = self.statuses.get(key, [])
         if not statuses:
@@ -221,7 +239,9 @@ class Simulation:
     def may_start(self, number: int, key: Key) -> bool:
         """Whether this machine may take a test: there is time for it, and no other one that never had it."""
         machine = self.machines[number]
-        if machine.ran and self.durations[key] > machine.lease_end - self.now:
+        if self.hooks.applicable and not self.hooks.applicable(number, self.test(key)):
+            return False
+        if not machine.is_fresh and self.durations[key] > machine.lease_end - self.now:
             return False
         others = [
             n
@@ -232,8 +252,11 @@ class Simulation:
 
     def check(self) -> None:
         """No machine is idle while a test may start there, none is held without need, no platform is starved."""
-        if self.stopped or self.failed_fast():
+        if self.stopped or self.failed_fast() or self.hooks != Hooks():
             return
+        if self.surely_waiting():
+            works = any(machine.state != "idle" for machine in self.machines.values())
+            assert works or all(self.is_lost(name) for name, _ in self.surely_waiting())
         waiting = self.surely_waiting()
         doubtful = len(waiting) < len(self.waiting())
         for platform in self.tests.keys() - {ANY}:
@@ -241,13 +264,13 @@ class Simulation:
             idle = [n for n, m in there.items() if m.state == "idle"]
             own = [key for key in waiting if key[0] in (platform, ANY)]
             wasted = [n for n in idle if any(self.may_start(n, key) for key in own)]
-            assert len([n for n in wasted if not there[n].ran]) <= self.rules.spares
             assert not [n for n in wasted if there[n].ran]
-            assert (
-                not own
-                or any(m.state != "idle" for m in there.values())
-                or self.is_lost(key=own[0])
-            )
+            # Only spares stand by, none in place of a machine that is still to come.
+            kinds = {there[n].pool for n in wasted}
+            coming = [m for m in there.values() if m.pool in kinds and m.state == "coming"]
+            assert not wasted or len(wasted) + len(coming) <= self.rules.spares
+            starved = any(key[0] == platform for key in own) and len(idle) == len(there)
+            assert not starved or self.is_lost(platform)
             if not own:
                 running = [m.test for m in there.values() if m.test is not None]
                 returning = [key for key in running if self.failures(key) < self.rules.reruns]
@@ -263,9 +286,16 @@ class Simulation:
             or self.statuses[key].count("infra") <= self.rules.infra_retries
         ]
 
-    def is_lost(self, key: Key) -> bool:
-        """Whether there is no machine for this test, nor will there be: all that waited was given up."""
-        return bool(self.statuses.get(key)) or key[0] == ANY
+    def is_lost(self, platform: str) -> bool:
+        """Whether all machines that it could have had may be gone for good, or hooks take none."""
+        names = self.tests.keys() - {ANY} if platform == ANY else {platform}
+        sizes = Counter[str]()
+        for pool in self.pools:
+            sizes[pool.platform] += pool.size
+        return self.hooks != Hooks() or all(self.lost[name] >= sizes[name] for name in names)
+
+    def test(self, key: Key) -> Test:
+        return next(test for test in self.tests[key[0]] if test.serial == key[1])
 
     def failures(self, key: Key) -> int:
         return sum(status in FAILURES for status in self.statuses[key])
@@ -277,14 +307,18 @@ class Simulation:
 
     def last_failures(self) -> int:
         return sum(
-            bool(statuses) and statuses[-1] in FAILURES and self.failures(key) > self.rules.reruns
+            bool(statuses)
+            and statuses[-1] in FAILURES
+            and (self.failures(key) > self.rules.reruns or key in self.abandoned)
             for key, statuses in self.statuses.items()
         )
 
     def check_end(self) -> None:
         for key in self.durations:
             statuses = self.statuses.get(key, [])
-            assert bool(statuses) != (key in self.given_up) or key in self.restored
+            assert bool(statuses) != (key in self.given_up)
+            left = self.stopped or self.failed_fast() or self.is_lost(key[0])
+            assert left or key not in self.surely_waiting()
             assert "running" not in statuses
             assert self.failures(key) <= self.rules.reruns + 1
             assert statuses.count("infra") <= self.rules.infra_retries + 2

@@ -177,7 +177,7 @@ class Platform:
         self.returning += returns
         if worker.is_spare or worker.declined:
             return None
-        spare = self._successor(worker)
+        spare = self._successor(worker.pool)
         if spare is None:
             return None
         worker.is_spare = True
@@ -211,9 +211,17 @@ class Platform:
         self.arrived(spare)
         return spare
 
-    def _successor(self, leaving: Worker) -> Worker | None:
-        """Return the spare that takes over the slot of a worker that leaves: of its pool, best one that stands by."""
-        spares = [spare for spare in self.spares if spare.pool == leaving.pool]
+    def step_in_for(self, pool: int) -> Worker | None:
+        """Let a spare of this pool that stands by change slots; return it: it is free. None: there is none."""
+        spare = self._successor(pool)
+        if spare is None or spare.state is not State.SPARE:
+            return None
+        self.spare_slots.append(pool)
+        return self.step_in(spare)
+
+    def _successor(self, pool: int) -> Worker | None:
+        """Return the spare that takes over a slot of this pool, best one that stands by."""
+        spares = [spare for spare in self.spares if spare.pool == pool]
         return min(
             spares, key=lambda spare: (spare.state is not State.SPARE, spare.number), default=None
         )

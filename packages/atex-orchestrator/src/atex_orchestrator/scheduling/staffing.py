@@ -225,7 +225,13 @@ class Staffing:
         demand = self._demand(platform)
         coming = platform.coming
         while platform.slots and len(coming) < demand:
-            self._hire(platform, platform.slots.popleft())
+            pool = platform.slots.popleft()
+            spare = platform.step_in_for(pool)
+            if spare is None:
+                self._hire(platform, pool)
+            else:
+                self.free.append(spare)
+                demand -= 1
         while platform.spare_slots and demand > len(coming.keys() | platform.standing_by()):
             self._hire(platform, platform.spare_slots.popleft(), is_spare=True)
         while platform.idle and demand > len(coming) + platform.returning:
