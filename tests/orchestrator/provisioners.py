@@ -103,6 +103,13 @@ class Keepable(LocalProvisioner):
         return LeasedProvisioner.keep(self, until, prepared=prepared)
 
 
+class Slow(LocalProvisioner):
+    """This machine; the service that would keep it does not answer."""
+
+    def keep(self, until: float | None = None, *, prepared: bool = False) -> Lease:
+        raise TimeoutError("the service does not answer")
+
+
 class Prepared(LocalProvisioner):
     """This machine, as if somebody had prepared it."""
 

@@ -1,5 +1,6 @@
 """One machine, or one test, is taken out of a run that goes on."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from atex_fmf import Phase, Plan, Suite, Test
 from atex_orchestrator import Orchestrator
 from atex_orchestrator.events import (
     Event,
+    MachineFailed,
     MachineReleased,
     MachineRequested,
     MachineReserved,
@@ -15,22 +17,29 @@ from atex_orchestrator.events import (
 )
 from atex_orchestrator.results import read_finals
 from atex_orchestrator.worker import Worker
+from atex_provision import Lease, Provisioner, ProvisionError
 
 from tests.orchestrator.provisioners import Fresh
+from tests.waits import PATIENCE
 
 NO_PLAN = Plan()
 
 
 def pool_of(
-    tmp_path: Path, *scripts: str, plan: Plan = NO_PLAN
+    tmp_path: Path,
+    *scripts: str,
+    plan: Plan = NO_PLAN,
+    provisioner: type[Provisioner] = Fresh,
+    machines: int = 1,
+    hold_failed: bool = False,
 ) -> tuple[Orchestrator, list[Event]]:
-    """Return an orchestrator for tests /t1, /t2 and so on, on one machine at a time, and its events to come."""
+    """Return an orchestrator for tests /t1, /t2 and so on, and its events to come."""
     tree = tmp_path / "tree"
     tree.mkdir(exist_ok=True)
     tests = tuple(Test(name=f"/t{n}", test=text) for n, text in enumerate(scripts, start=1))
-    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator = Orchestrator(tmp_path / "run", hold_failed=hold_failed)
     orchestrator.add_platform("p", Suite(root=str(tree), tests=tests, plan=plan))
-    orchestrator.add_provisioner(Fresh, platform="p")
+    orchestrator.add_provisioner(provisioner, platform="p", max_workers=machines)
     events: list[Event] = []
     orchestrator.subscribe(events.append)
     return orchestrator, events
@@ -44,6 +53,7 @@ def test_a_machine_is_finished_and_replaced_and_its_test_runs_elsewhere(tmp_path
     def listen(event: Event) -> None:
         if isinstance(event, TestStarted) and event.attempt == 1 and event.serial == 1:
             orchestrator.abort_machine(event.machine, "it is to be repaired")
+            orchestrator.abort_machine(event.machine, "it still is")
             orchestrator.abort_machine("another", "there is none")
 
     once = "case $TMT_TEST_ITERATION_ID in *.1) sleep 60;; esac"
@@ -61,8 +71,9 @@ def test_a_machine_is_finished_and_replaced_and_its_test_runs_elsewhere(tmp_path
     by = {event.machine for event in events if isinstance(event, TestFinished) if event.serial == 2}
     assert by == {second}
     assert len((tmp_path / "finished").read_text()) == 2
-    [trouble] = summary.troubles
-    assert (trouble.machine, trouble.reason) == (first, "it is to be repaired")
+    [failed] = [event for event in events if isinstance(event, MachineFailed)]
+    assert (failed.machine, failed.reason) == (first, "it is to be repaired")
+    assert [trouble.machine for trouble in summary.troubles] == [first]
 
 
 def test_a_machine_that_is_prepared_is_replaced(tmp_path: Path) -> None:
@@ -84,6 +95,45 @@ def test_a_machine_that_is_prepared_is_replaced(tmp_path: Path) -> None:
     assert [event.machine for event in events if isinstance(event, TestStarted)] == [second]
     assert first != second
     assert sum(isinstance(event, MachineReleased) for event in events) == 2
+
+
+def test_a_machine_that_is_about_to_be_kept_takes_no_other_test(tmp_path: Path) -> None:
+    """Also where it can not be kept."""
+
+    class Unkept(Fresh):
+        def keep(self, until: float | None = None, *, prepared: bool = False) -> Lease:
+            finished = next(event for event in events if isinstance(event, TestFinished))
+            orchestrator.abort_machine(finished.machine, "it is to be repaired")
+            assert aborted.wait(PATIENCE)
+            raise ProvisionError("the service is down")
+
+    def listen(event: Event) -> None:
+        if isinstance(event, MachineFailed):
+            aborted.set()
+        if isinstance(event, MachineRequested) and event.worker > 2:
+            (tmp_path / "replaced").touch()
+        if isinstance(event, TestStarted) and event.serial == 2:
+            (tmp_path / "both").touch()
+
+    aborted = threading.Event()
+    both, replaced = (
+        f"until [ -e {tmp_path}/{name} ]; do sleep 0.05; done" for name in ("both", "replaced")
+    )
+    orchestrator, events = pool_of(
+        tmp_path,
+        f"{both}; exit 1",
+        replaced,
+        "true",
+        provisioner=Unkept,
+        machines=2,
+        hold_failed=True,
+    )
+    orchestrator.subscribe(listen)
+    summary = orchestrator.run()
+    assert (summary.stopped, summary.counts, summary.kept) == (None, {"fail": 1, "pass": 2}, ())
+    assert sorted(finals(tmp_path)) == [("/t1", 1, "fail"), ("/t2", 1, "pass"), ("/t3", 1, "pass")]
+    by = [event.machine for event in events if isinstance(event, TestFinished)]
+    assert by.count(by[0]) == 1
 
 
 def test_a_test_that_runs_ends_and_its_machine_goes_on(tmp_path: Path) -> None:

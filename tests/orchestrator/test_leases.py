@@ -22,7 +22,7 @@ from atex_orchestrator.events import (
 )
 from atex_provision import LeaseJournal, LocalProvisioner, Platform, Provisioner, adopt, borrow
 
-from tests.orchestrator.provisioners import Keepable, Prepared, Sticky, Talkative
+from tests.orchestrator.provisioners import Keepable, Prepared, Slow, Sticky, Talkative
 
 PHASES = Plan(
     prepare=(Phase(name="setup", how="shell", script=("echo up",)),),
@@ -120,14 +120,20 @@ def test_the_machine_that_a_test_took_out_of_use_is_kept(story: Story) -> None:
     adopt(lease).release()
 
 
-def test_one_that_can_not_be_kept_goes_on_and_is_given_back(story: Story) -> None:
+@pytest.mark.parametrize(
+    ("provisioner", "reason"),
+    [(LocalProvisioner, "need not be kept"), (Slow, "the service does not answer")],
+)
+def test_one_that_can_not_be_kept_goes_on_and_is_given_back(
+    story: Story, provisioner: type[Provisioner], reason: str
+) -> None:
     """With its finish; and that it can not is said once of a pool."""
     story.hold_failed = True
-    summary = story.run(LocalProvisioner, *["false"] * 4, machines=2)
+    summary = story.run(provisioner, *["false"] * 4, machines=2)
     assert summary.counts == {"fail": 4}
     assert (summary.kept, summary.troubles) == ((), ())
     [event] = [event for event in story.events if isinstance(event, MachineNotKept)]
-    assert "need not be kept" in event.reason
+    assert reason in event.reason
     assert len([event for event in story.events if isinstance(event, MachineReserved)]) == 2
     assert story.printed() == {"up", "down"}
     assert LeaseJournal().leases() == []

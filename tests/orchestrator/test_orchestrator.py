@@ -2,12 +2,13 @@
 
 import json
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from atex_executor import Executor, FolderSink, SinkFull
 from atex_fmf import Phase, Plan, Suite, Test
-from atex_orchestrator import FolderInUse, Orchestrator, SetupError, Summary
+from atex_orchestrator import FolderInUse, Orchestrator, SetupError, Summary, summarize
 from atex_orchestrator import run as run_module
 from atex_orchestrator.events import (
     Event,
@@ -22,6 +23,7 @@ from atex_orchestrator.events import (
 )
 from atex_orchestrator.reporter import LONGEST_REASON
 from atex_orchestrator.results import read_events, read_run
+from atex_orchestrator.worker import Worker
 
 from tests.orchestrator.provisioners import Broken, Deaf, Endless, Fresh, Refusing, Watched
 
@@ -184,6 +186,27 @@ def test_a_worker_that_hangs_does_not_hold_up_the_end(
         over.set()
     stops = [e for e in read_events(tmp_path / "run") if isinstance(e, RunStopping)]
     assert [stop.at_once for stop in stops] == [False, True]
+
+
+def test_a_worker_that_can_not_be_started_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(worker: Worker) -> None:
+        if worker.number == 2:
+            raise RuntimeError("can't start new thread")
+        start_it(worker)
+
+    start_it = Worker.start
+    monkeypatch.setattr(Worker, "start", start)
+    orchestrator = Orchestrator(tmp_path / "run")
+    orchestrator.add_platform("p", suite_of(tmp_path, 2))
+    waiting = threading.Event()
+    orchestrator.add_provisioner(lambda: Endless(waiting), platform="p", max_workers=2)
+    begun = time.monotonic()
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        orchestrator.run()
+    assert time.monotonic() - begun < run_module.STOP_LIMIT / 2
+    all_infra(summarize(tmp_path / "run"), 2, "atex broke: RuntimeError: can't start new thread")
 
 
 def test_a_bug_in_a_provisioner_is_raised_when_all_is_written(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ class Crew:
     def dismiss(self, machine: str, reason: str) -> int | None:
         """Let a machine go as if it had failed, but for what it still can do; return its worker, if it is in use."""
         for number, worker in self.workers.items():
-            if worker.machine == machine and worker.during != "finish":
+            if worker.machine == machine and not worker.is_leaving and worker.during != "finish":
                 self._chronicle.tell(
                     MachineFailed(
                         worker=number,

@@ -48,8 +48,7 @@ from atex_orchestrator.settings import Shared
 
 _log = logging.getLogger(__name__)
 
-BEFORE_PREPARE = ("reserve", "start")
-BEFORE_TESTS = (*BEFORE_PREPARE, "prepare")
+BEFORE_TESTS = ("reserve", "start", "prepare", "resume")
 
 
 class RunTest(msgspec.Struct, frozen=True):
@@ -281,7 +280,7 @@ class Tenure:
         self.during = "keep"
         try:
             lease = provisioner.keep(prepared=True)
-        except ProvisionError as error:
+        except (ProvisionError, TimeoutError) as error:
             self.during = "test"
             self._reporter.say(MachineNotKept, reason=in_a_line(error))
             return

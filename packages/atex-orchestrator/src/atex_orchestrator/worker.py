@@ -30,6 +30,8 @@ class Worker:
         """Take what its thread will do, and do nothing yet."""
         self.number = tenure.number
         self.platform = tenure.platform
+        self.is_leaving = False
+        """Whether it was told to take no more tests."""
         self._tenure = tenure
         self._thread = threading.Thread(
             target=tenure.see_through, name=f"worker-{tenure.number}", daemon=True
@@ -72,7 +74,7 @@ class Worker:
         """No test is left: finish and give the machine back, or stop getting one."""
         if self._tenure.during in BEFORE_TESTS:
             self._tenure.holdings.stop("no test is left for this machine", hurry=False)
-        self._tenure.orders.put(None)
+        self._leave()
 
     def keep(self) -> None:
         """Leave the machine as it is, and reserved; its test must have ended. Where that is not possible it is free."""
@@ -85,12 +87,12 @@ class Worker:
     def dismiss(self, reason: str) -> None:
         """Cancel the test and take no other; then finish, for as long as that takes, and give the machine back."""
         self._tenure.holdings.stop(reason, hurry=False)
-        self._tenure.orders.put(None)
+        self._leave()
 
     def stop(self, reason: str, *, at_once: bool = False) -> None:
         """The same, with a minute for finish; or, at once, without."""
         self._tenure.holdings.stop(reason, hurry=True, at_once=at_once)
-        self._tenure.orders.put(None)
+        self._leave()
 
     def abandon(self) -> None:
         """Free the machine's lease without waiting for the worker, which hangs. For any thread."""
@@ -106,6 +108,10 @@ class Worker:
         threading.Thread(
             target=self._give_back_again, args=[tell], name=f"again-{self.number}", daemon=True
         ).start()
+
+    def _leave(self) -> None:
+        self.is_leaving = True
+        self._tenure.orders.put(None)
 
     def _give_back_again(self, tell: Callable[[MachineFreed | StillHeld], None]) -> None:
         try:
