@@ -92,7 +92,7 @@ def test_a_destroyed_machine_is_replaced(
     if not destroyed:
         assert runs(decisions) == [(1, 2)]
         return
-    assert decisions == [Release(1, destroyed=True)]
+    assert decisions == [Release(1)]
     assert scheduler.handle(released(1), 0.0) == [Reserve(2, 0)]
 
 

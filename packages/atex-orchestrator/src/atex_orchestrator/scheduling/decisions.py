@@ -32,7 +32,6 @@ class Release(msgspec.Struct, frozen=True):
     """Finish and give the machine back, or stop asking for it where it is not there yet."""
 
     worker: int
-    destroyed: bool = False  # by its last test
 
 
 class Keep(msgspec.Struct, frozen=True):

@@ -26,17 +26,17 @@ from atex_orchestrator.events import (
     MachineReleased,
     TestFinished,
 )
-from atex_orchestrator.scheduling.choice import Choice
 from atex_orchestrator.scheduling.decisions import (
     Decision,
     GiveUp,
     Pool,
     Release,
-    Run,
 )
+from atex_orchestrator.scheduling.dispatch import Dispatch
 from atex_orchestrator.scheduling.hooks import Hooks
+from atex_orchestrator.scheduling.keeping import Keeping
 from atex_orchestrator.scheduling.rules import FAILURES, Rules
-from atex_orchestrator.scheduling.staff import REPLACEMENTS, Platform, State, Worker
+from atex_orchestrator.scheduling.staff import REPLACEMENTS, State, Worker
 from atex_orchestrator.scheduling.staffing import Staffing
 from atex_orchestrator.scheduling.tries import Job, Tries
 
@@ -69,8 +69,8 @@ class Scheduler:
         self._rules = rules
         self._hooks = hooks
         self._staff = Staffing(tests, anywhere, pools, rank, spares=rules.spares, workers=workers)
-        self._choice = Choice(hooks, self._staff.anywhere)
-        self._not_keepable: set[int] = set()  # pools
+        self._dispatch = Dispatch(self._staff, rules, hooks)
+        self._keeping = Keeping(self._staff, rules)
         self._failed = 0  # tests, in their last attempt
         self._started = False
 
@@ -124,11 +124,11 @@ class Scheduler:
             job = jobs[test.serial]
             job.attempts = max(job.attempts, attempt)
             worker.platform.arrived(worker)
-            self._occupy(worker, job)
+            self._dispatch.occupy(worker, job)
 
     def note_kept(self, platform: str) -> None:
         """A machine of this platform is kept already."""
-        self._staff.platforms[platform].has_kept = True
+        self._keeping.note_kept(platform)
 
     # What whoever owns the run wants:
 
@@ -136,7 +136,7 @@ class Scheduler:
         """Return the first decisions of the run."""
         self._started = True
         self._check_fail_fast()
-        return self._decided(now)
+        return self._dispatch.decided(now)
 
     def stop(self, reason: str) -> list[Decision]:
         """Give up every waiting test; from here on nothing is started or asked for."""
@@ -145,15 +145,15 @@ class Scheduler:
 
     def add(self, platform: str, test: Test, now: float) -> list[Decision]:
         """Schedule one more test of this platform (ANY: of none); its serial is new."""
-        self._put(self._staff.add(platform, test), now)
-        return self._decided(now) if self._started else []
+        self._dispatch.put(self._staff.add(platform, test), now)
+        return self._dispatch.decided(now) if self._started else []
 
     def dismiss(self, number: int, now: float) -> list[Decision]:
         """Use this worker's machine no more and replace it; what runs there is expected to end."""
         worker = self._staff.workers.get(number)
         if worker is not None:
             self._is_over(worker)
-        return self._decided(now)
+        return self._dispatch.decided(now)
 
     def abandon(self, platform: str, serial: int, reason: str, now: float) -> list[Decision]:
         """Start no further attempt at this test; where it was never started it is given up for this reason.
@@ -166,7 +166,7 @@ class Scheduler:
             job.home.take(job)
             if not job.attempts:
                 self._staff.decide(GiveUp(platform, (job.test,), reason))
-        return self._decided(now)
+        return self._dispatch.decided(now)
 
     def handle(self, event: Event, now: float) -> list[Decision]:
         """Return what follows from `event`; nothing from one that changes nothing, or of a worker long gone."""
@@ -181,12 +181,12 @@ class Scheduler:
             case MachineExpired() if worker := workers.get(event.worker):
                 self._is_over(worker)
             case MachineNotKept() if worker := workers.get(event.worker):
-                self._not_kept(worker)
+                self._keeping.not_kept(worker)
             case MachineReleased() if worker := workers.get(event.worker):
                 self._gone(worker, now)
             case _:
                 return []
-        return self._decided(now, worker.platform)
+        return self._dispatch.decided(now, worker.platform)
 
     # What happened to a machine:
 
@@ -206,13 +206,13 @@ class Scheduler:
         worker.platform.vacate(worker)
         self._count(job, worker, event, now)
         is_spoilt = worker.state is not State.LEAVING and self._is_spoilt(job, event)
-        if event.status in WORTH_A_LOOK and self._may_keep(worker):
+        if event.status in WORTH_A_LOOK and self._keeping.may_keep(worker):
             worker.is_over |= is_spoilt
-            self._keep(worker)
+            self._keeping.keep(worker)
         elif worker.state is State.LEAVING:
             self._staff.decide(Release(worker.number))
         elif is_spoilt:
-            self._staff.let_go(worker, destroyed=True)
+            self._staff.let_go(worker)
         else:
             self._staff.freed(worker)
 
@@ -224,7 +224,7 @@ class Scheduler:
             if worker.takes_tests:
                 job.tried |= {worker.number}
                 worker.tried.append(job)
-            self._put(job, now)
+            self._dispatch.put(job, now)
         elif event.status in FAILURES:
             self._failed += 1
             self._check_fail_fast()
@@ -257,112 +257,7 @@ class Scheduler:
         if job is not None and not self._staff.is_ending and not job.abandoned:
             job.infra += 1  # nobody said how it ended
             if job.infra <= self._rules.infra_retries:
-                self._put(job, now)
-
-    # Machines that are kept:
-
-    def _may_keep(self, worker: Worker) -> bool:
-        platform = worker.platform
-        if not self._rules.hold_failed or self._staff.is_ending or platform.has_kept:
-            return False
-        if worker.is_over or worker.pool in self._not_keepable:
-            return False
-        if not worker.takes_tests:
-            return True
-        is_last = platform.taking == 1 and platform.waiting.count
-        return not is_last and self._staff.taking() != 1
-
-    def _keep(self, worker: Worker) -> None:
-        worker.is_kept = worker.platform.has_kept = True
-        self._staff.keep(worker)
-
-    def _not_kept(self, worker: Worker) -> None:
-        if not worker.is_kept:
-            return
-        worker.is_kept = worker.platform.has_kept = False
-        self._not_keepable.add(worker.pool)
-        if worker.state is State.LEAVING:
-            self._staff.decide(Release(worker.number))
-        elif worker.is_over:
-            self._staff.let_go(worker)
-        else:
-            self._staff.arrived(worker)
-
-    # Who takes what:
-
-    def _decided(self, now: float, only: Platform | None = None) -> list[Decision]:
-        """Let free workers take tests, and staff what then waits; return all that was decided."""
-        staff = self._staff
-        while True:
-            while staff.free:
-                self._next(staff.free.pop(), now)
-            if staff.recall():
-                continue
-            staff.settle(only)
-            if not staff.free:
-                return staff.take_decisions()
-
-    def _next(self, worker: Worker, now: float) -> None:
-        staff = self._staff
-        if worker.state is not State.FREE:
-            return  # it was let go in the meantime
-        if staff.is_ending:
-            staff.let_go(worker)
-            return
-        job = self._choice.for_worker(worker, now, staff.taking())
-        if job is not None:
-            self._run(worker, job)
-            return
-        if worker.is_fresh and not self._choice.is_free and not worker.declined:
-            staff.refused(worker)
-        if not worker.declined and self._may_rest(worker):
-            worker.platform.rest(worker)
-        else:
-            staff.let_go(worker)
-
-    def _run(self, worker: Worker, job: Job) -> None:
-        job.attempts += 1
-        worker.is_fresh = False
-        worker.platform.failed_in_a_row = 0
-        worker.platform.refusals.taken(worker.pool, job, worker.platform.slots)
-        self._occupy(worker, job)
-        self._staff.decide(Run(worker.number, job.test, job.attempts))
-
-    def _occupy(self, worker: Worker, job: Job) -> None:
-        if job.waits:
-            job.home.take(job)
-        may_return = job.may_fail_again(self._rules, self._hooks)
-        worker.platform.occupy(worker, job, may_return=may_return)
-
-    def _may_rest(self, worker: Worker) -> bool:
-        """Return whether more running tests may come back, and to this worker, than there are idle ones."""
-        platform = worker.platform
-        if platform.may_return <= len(platform.idle):
-            return False
-        if self._hooks.applicable is None:
-            return True
-        suited = sum(
-            busy.counts and busy.job is not None and self._choice.suits(worker, busy.job)
-            for busy in platform.busy
-        )
-        return suited > len(platform.idle)
-
-    def _put(self, job: Job, now: float) -> None:
-        """Let a test wait, unless an idle worker takes it at once."""
-        staff = self._staff
-        if not staff.put(job):
-            return
-        for platform in staff.platforms_of(job.home):
-            # Without hooks the first that did not have it has the longest lease of all who might take it.
-            asked = len(job.tried) + 1 if self._choice.is_free else None
-            for worker in platform.idle[:asked]:
-                chosen = self._choice.for_worker(worker, now, staff.taking())
-                if chosen is not None:
-                    platform.wake(worker)
-                    self._run(worker, chosen)
-                    break
-            if not job.waits:
-                break
+                self._dispatch.put(job, now)
 
     def _is_spoilt(self, job: Job, event: TestFinished) -> bool:
         if event.unstarted:

@@ -129,11 +129,11 @@ class Staffing:
         if waiting:
             platform.refusals.bar(worker.pool, waiting, platform.slots)
 
-    def let_go(self, worker: Worker, *, destroyed: bool = False) -> None:
+    def let_go(self, worker: Worker) -> None:
         """Release a worker, or let its last test end; its slot can be used again."""
         self.leave(worker, returns=not worker.declined)
         if worker.job is None:
-            self.decide(Release(worker.number, destroyed))
+            self.decide(Release(worker.number))
 
     def leave(self, worker: Worker, *, returns: bool) -> None:
         """Let a worker take no more tests, and a spare step in for it."""
