@@ -28,6 +28,10 @@ TWO_AT_ONCE = (
 )
 
 
+def two_at_once(folder: Path) -> list[str]:
+    return [script.replace("GO", str(folder)) for script in TWO_AT_ONCE]
+
+
 def fail_once(
     monkeypatch: pytest.MonkeyPatch, owner: object, name: str, error: BaseException
 ) -> None:
@@ -71,7 +75,7 @@ def test_a_fault_at_the_beginning_costs_no_verdict(
 ) -> None:
     """It can be resumed again, and each attempt has one final record."""
     run = tmp_path / "run"
-    scripts = [script.replace("GO", str(tmp_path)) for script in TWO_AT_ONCE]
+    scripts = two_at_once(tmp_path)
     kill_run(run, *scripts, machines=2, at="TestStarted", serial=3)
     before = [(r.serial, r.attempt, r.status) for r in read_finals(run)]
     assert before == [(1, 1, "pass")]
@@ -85,6 +89,24 @@ def test_a_fault_at_the_beginning_costs_no_verdict(
     summary = pool_of(run, *scripts, machines=2, resume=True).run()
     assert summary.counts == {"pass": 4}
     assert not summary.held
+    assert audit(run) == []
+
+
+def test_tests_of_no_platform_go_on(tmp_path: Path) -> None:
+    """One that ran is taken over, one that was about to begin is tried again."""
+    run = tmp_path / "run"
+    scripts = two_at_once(tmp_path)
+    kill_run(run, *scripts, machines=2, anywhere=True, at="TestStarted", serial=3)
+    (tmp_path / "go").touch()
+    summary = pool_of(run, *scripts, machines=2, anywhere=True, resume=True).run()
+    assert summary.counts == {"pass": 4}
+    assert sorted((r.serial, r.attempt, r.status) for r in read_finals(run)) == [
+        (1, 1, "pass"),
+        (2, 1, "pass"),
+        (3, 1, "infra"),
+        (3, 2, "pass"),
+        (4, 1, "pass"),
+    ]
     assert audit(run) == []
 
 
