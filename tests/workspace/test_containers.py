@@ -10,6 +10,14 @@ from tests.workspace.conftest import InnerPytest
 LEAKY = """
 import subprocess
 
+import pytest
+from tests.machines import fixtures
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(fixtures, "PATIENCE", 1.0)
+
 
 def test_leaky(podman_image):
     command = ["podman", "run", "--detach", "--network=none", podman_image, "sleep", "1000"]
