@@ -27,7 +27,6 @@ def hooks_of(policy: Policy, workers: Mapping[int, Worker]) -> Hooks:
 class _Asked:
     def __init__(self, policy: Policy, workers: Mapping[int, Worker]) -> None:
         self._policy = policy
-        self._rules = policy._rules
         self._workers = workers
 
     def applicable(self, worker: int, test: Test) -> bool:
@@ -41,7 +40,7 @@ class _Asked:
 
     def should_rerun(self, test: Test, finished: TestFinished) -> bool:
         if finished.worker not in self._workers:  # of a process that is gone, and so is its machine
-            return self._rules.reruns_after(finished.status, finished.attempt - 1)
+            return self._policy.rules.reruns_after(finished.status, finished.attempt - 1)
         return self._policy.should_rerun(
             test, self._record(finished), self._machine(finished.worker)
         )

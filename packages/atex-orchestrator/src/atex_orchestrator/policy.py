@@ -27,9 +27,8 @@ class Policy:
 
     def __init__(self, rules: Rules) -> None:
         """Decide by `rules` where nothing is overridden."""
-        self._rules = rules
-        self.failures_before: Callable[[FinalRecord], int] = lambda record: record.attempt - 1
-        """For should_rerun(): how many attempts at a test failed before the one that ended with this record."""
+        self.rules = rules
+        self._failures_before: Callable[[FinalRecord], int] = lambda record: record.attempt - 1
 
     def applicable(self, test: Test, machine: Machine) -> bool:
         """Whether `test` may ever run on this machine; by default every test of its platform.
@@ -66,14 +65,22 @@ class Policy:
 
         By default as `destructive=` of the Orchestrator says; not called of a test that was not even started.
         """
-        return self._rules.spoils(test, record.status)
+        return self.rules.spoils(test, record.status)
 
     def should_rerun(self, test: Test, record: FinalRecord, machine: Machine) -> bool:
         """Whether a test that ended with `record` is run once more; by default one that failed, `reruns=` times.
 
         Not called of `infra`, which is retried apart from that (`infra_retries=`).
         """
-        return self._rules.reruns_after(record.status, self.failures_before(record))
+        return self.rules.reruns_after(record.status, self.failures_before(record))
+
+    def failures_before(self, record: FinalRecord) -> int:
+        """Return how many attempts at a test failed before the one that ended with `record`; for should_rerun()."""
+        return self._failures_before(record)
+
+    def count_by(self, failures_before: Callable[[FinalRecord], int]) -> None:
+        """Let a run, which knows all attempts, answer failures_before(). Called by run()."""
+        self._failures_before = failures_before
 
     def output_result(self, test: Test, record: FinalRecord) -> None:
         """Take the final record of an attempt, which is in the run folder; by default nothing is done.

@@ -119,7 +119,7 @@ class PoolRun:
             rank=asked.rank,
             workers=past.history.workers if past else 0,
         )
-        asked.policy.failures_before = self._failures_before
+        asked.policy.count_by(self._failures_before)
         self._stopping: Abort | None = None
         self._deadline: float | None = None  # of those told to stop, by time.monotonic()
 
