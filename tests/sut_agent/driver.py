@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -182,9 +183,16 @@ class Agent:
             if self.pid:
                 wait_until(lambda: not is_alive(self.pid), "the daemon's end")
             for folder in self._made:
-                shutil.rmtree(folder)
+                wait_until(partial(_is_removed, folder), "the removal of its folder")
             for lock in filter(Path.is_file, lock_files(self.settings.slot)):
                 lock.unlink()  # a daemon that was killed has left it
+
+
+def _is_removed(folder: Path) -> bool:
+    """Remove a folder; return whether all of it is gone. An agent removes what is retired behind everybody's back."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)
+    return not os.path.exists(folder)
 
 
 class Host:
